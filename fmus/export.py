@@ -1,0 +1,119 @@
+"""From a unit model to an FMU file: sources, binary, description, zipped; cached by content."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import tempfile
+import uuid
+import zipfile
+from pathlib import Path
+
+import platformdirs
+
+from fmus.codegen import RUNTIME, generate_sources, unit_functions_quietly
+from fmus.model import UnitModel
+from fmus.model_description import model_description
+from fmus.toolchain import compile_shared_library, compiler_version, this_platform
+
+# a zip entry carries a date; one date for all makes the same model the same file, byte for byte
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def build_fmu(model: UnitModel, directory: str | Path | None = None) -> Path:
+    """Build the FMU of ``model`` for this platform and return its path.
+
+    Args:
+        model: the unit model.
+        directory: where ``<name>.fmu`` is written; without one, the user's cache, where an FMU of the same
+            equations, runtime and compiler is found again instead of compiled.
+
+    Raises:
+        GalenicError: the model is not complete, or does not compile.
+    """
+    cached = cache_directory() / f"{model.name}-{model_hash(model)[:16]}" / f"{model.name}.fmu"
+    if not cached.exists():
+        write_atomically(cached, _archive(model))
+    if directory is None:
+        return cached
+    target = Path(directory) / cached.name
+    write_atomically(target, cached.read_bytes())
+    return target
+
+
+def cache_directory() -> Path:
+    """Where built FMUs are kept; the environment variable GALENIC_CACHE overrides the user's cache folder."""
+    return Path(os.environ.get("GALENIC_CACHE") or platformdirs.user_cache_dir("galenic")) / "fmus"
+
+
+def model_hash(model: UnitModel) -> str:
+    """A hash of all that the binary depends on: equations, values, runtime, CasADi, compiler, platform."""
+    digest = hashlib.sha256()
+    for part in (
+        *(repr(v) for v in model.variables),
+        *(f"{s.derivative} {s.initial}" for s in model.states),
+        *(f"{a.start} {a.residual}" for a in model.algebraics),
+        *(str(expression) for _, expression in (*model.outputs, *model.means)),
+        *(f"{e.indicator} {sorted((k, str(v)) for k, v in e.assign.items())}" for e in model.events),
+        f"{model.name} {model.description} {model.integrator} {model.relative_tolerance} {model.absolute_tolerance}",
+        *(f.read_text(encoding="utf-8") for f in sorted(RUNTIME.glob("*.c"))),
+        *(Path(__file__).with_name(n).read_text(encoding="utf-8") for n in _GENERATORS),
+        f"{importlib.metadata.version('casadi')} {compiler_version()} {this_platform()}",
+    ):
+        digest.update(part.encode())
+    return digest.hexdigest()
+
+
+_GENERATORS = ("codegen.py", "equations.py", "export.py", "model_description.py", "toolchain.py")
+
+
+def _archive(model: UnitModel) -> bytes:
+    guid = "{" + str(uuid.UUID(model_hash(model)[:32])) + "}"
+    platform = this_platform()
+    sources = generate_sources(model, guid)
+    binary = compile_shared_library(sources, "fmi2.c", platform)
+    description = model_description(model, unit_functions_quietly(model), guid, importlib.metadata.version("galenic"))
+    entries: dict[str, bytes] = {
+        "modelDescription.xml": description,
+        f"binaries/{platform.fmi_name}/{model.name}{platform.suffix}": binary,
+        "documentation/index.html": _documentation(model).encode(),
+    }
+    with tempfile.TemporaryFile() as buffer:
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in entries.items():
+                archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), content, zipfile.ZIP_DEFLATED)
+        buffer.seek(0)
+        return buffer.read()
+
+
+def _documentation(model: UnitModel) -> str:
+    import html
+
+    rows = "\n".join(
+        f"<tr><td>{html.escape(v.name)}</td><td>{v.causality}</td><td>{html.escape(v.unit)}</td>"
+        f"<td>{'' if v.start is None else v.start}</td><td>{html.escape(v.description)}</td>"
+        f"<td>{v.role.value}</td><td>{html.escape(v.source)}</td></tr>"
+        for v in model.variables
+    )
+    return (
+        f"<!DOCTYPE html><html><head><meta charset='utf-8'><title>{html.escape(model.name)}</title></head><body>"
+        f"<h1>{html.escape(model.description)}</h1><pre>{html.escape(model.documentation)}</pre>"
+        f"<table border='1'><tr><th>name</th><th>causality</th><th>unit</th><th>start</th><th>description</th>"
+        f"<th>role</th><th>source</th></tr>{rows}</table></body></html>"
+    )
+
+
+def write_atomically(target: Path, content: bytes) -> None:
+    """Write ``content`` so that ``target`` is either absent, as before, or whole: temporary name, fsync, rename."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,109 @@
+"""Units: pint's registry, conversion as (factor, offset), and what FMI needs of a unit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pint
+
+from fmus.errors import GalenicError
+
+#: FMI 2.0 base units in the order in which the standard names them.
+BASE_UNITS = ("kg", "m", "s", "A", "K", "mol", "cd", "rad")
+_PINT_BASE = {
+    "kilogram": "kg",
+    "meter": "m",
+    "second": "s",
+    "ampere": "A",
+    "kelvin": "K",
+    "mole": "mol",
+    "candela": "cd",
+    "radian": "rad",
+}
+_QUANTITY = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
+
+
+@cache
+def registry() -> pint.UnitRegistry:
+    """The one pint registry of the process."""
+    return pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+
+
+@dataclass(frozen=True)
+class BaseUnit:
+    """A unit in FMI's base units: ``value_in_base = factor * value + offset``."""
+
+    exponents: dict[str, int]
+    factor: float
+    offset: float
+
+
+@cache
+def base_unit(unit: str) -> BaseUnit:
+    """Exponents, factor and offset of ``unit`` in FMI's base units.
+
+    Raises:
+        GalenicError: ``unit`` is unknown or has a fractional exponent.
+    """
+    parsed = _parse(unit)
+    base = registry().Quantity(1.0, parsed).to_base_units()
+    exponents: dict[str, int] = {}
+    for name, power in base.unit_items():
+        if name not in _PINT_BASE or int(power) != power:
+            raise GalenicError(f"unit '{unit}' cannot be written in FMI base units ({name}^{power})")
+        exponents[_PINT_BASE[name]] = int(power)
+    zero = registry().Quantity(0.0, parsed).to_base_units().magnitude
+    return BaseUnit(exponents, float(base.magnitude - zero), float(zero))
+
+
+@cache
+def conversion(source: str, target: str) -> tuple[float, float]:
+    """Factor ``a`` and offset ``b`` with ``value_in_target = a * value_in_source + b``.
+
+    Raises:
+        GalenicError: a unit is unknown, or the two have different dimensions.
+    """
+    if source == target:
+        return 1.0, 0.0
+    a, b = base_unit(source), base_unit(target)
+    if a.exponents != b.exponents:
+        raise GalenicError(
+            f"'{source or '1'}' cannot be converted to '{target or '1'}': their dimensions differ",
+            cure=f"give a quantity whose unit converts to '{target or 'dimensionless'}'",
+        )
+    return a.factor / b.factor, (a.offset - b.offset) / b.factor
+
+
+def convert(value: float, source: str, target: str) -> float:
+    """``value`` given in ``source``, expressed in ``target``. Raises like `conversion`."""
+    factor, offset = conversion(source, target)
+    return factor * value + offset
+
+
+def parse_quantity(text: str | float | int, target: str) -> float:
+    """A number such as ``20`` (already in ``target``) or ``"20 kg/h"``, in the unit ``target``.
+
+    Raises:
+        GalenicError: no number in the text, an unknown unit, or one of another dimension.
+    """
+    if isinstance(text, bool):
+        return float(text)
+    if isinstance(text, int | float):
+        return float(text)
+    match = _QUANTITY.match(str(text))
+    if match is None:
+        raise GalenicError(f"'{text}' is not a number with a unit", cure=f"write for example '1.5 {target}'".rstrip())
+    number, unit = match.groups()
+    return convert(float(number), unit, target) if unit else float(number)
+
+
+def _parse(unit: str) -> Any:
+    try:
+        return registry().Unit(unit.replace("%", "percent") if unit else "dimensionless")
+    except Exception as error:
+        raise GalenicError(
+            f"unknown unit '{unit}'", cure="units are written as in 'kg/h', 'mm', 'kN', 'degC', '1/h', '%'"
+        ) from error

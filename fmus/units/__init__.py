@@ -1,0 +1,1 @@
+"""The shipped unit models: one file, one unit operation."""
