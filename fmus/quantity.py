@@ -102,6 +102,8 @@ def parse_quantity(text: str | float | int, target: str) -> float:
 
 def _parse(unit: str) -> Any:
     try:
+        if "//" in unit:  # Python's floor division, which pint would take for a division
+            raise ValueError(unit)
         return registry().Unit(unit.replace("%", "percent") if unit else "dimensionless")
     except Exception as error:
         raise GalenicError(

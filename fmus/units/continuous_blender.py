@@ -10,6 +10,7 @@ from __future__ import annotations
 import casadi as ca
 
 from fmus.model import Role, UnitModel
+from fmus.streams import SolidStream, holdup, solid_inlet, solid_outlet
 
 _ILLUSTRATIVE = "illustrative, uncalibrated"
 
@@ -35,19 +36,10 @@ def continuous_blender() -> UnitModel:
         integrator="erk",
         documentation=__doc__ or "",
     )
-    inlets = []
-    for number, (flow, fraction) in enumerate(((2.55, 0.944), (24.55, 0.0)), start=1):
-        name = f"inlet_{number}"
-        mass = m.input(
-            f"{name}.mass_flow", flow / 3600, "kg/s", f"mass flow of inlet {number}", minimum=0.0, nominal=5e-3
-        )
-        api = m.input(
-            f"{name}.api_fraction", fraction, "1", f"API mass fraction of inlet {number}", minimum=0.0, maximum=1.0
-        )
-        density = m.input(
-            f"{name}.bulk_density", 480.0, "kg/m^3", f"bulk density of inlet {number}", minimum=50.0, maximum=1500.0
-        )
-        inlets.append((mass, mass * api, mass / density))
+    inlets = [
+        solid_inlet(m, "inlet_1", 2.55 / 3600, 0.944),
+        solid_inlet(m, "inlet_2", 24.55 / 3600, 0.0),
+    ]
     speed = m.input(
         "impeller_speed", 200.0, "rpm", "impeller speed", minimum=50.0, maximum=400.0, nominal=200.0, role=Role.CPP
     )
@@ -72,7 +64,7 @@ def continuous_blender() -> UnitModel:
 
     theta = theta_ref * speed_ref / speed
     tau = tau_ref * (speed_ref / speed) ** exponent
-    arriving = [sum(stream[i] for stream in inlets) for i in range(3)]
+    arriving = [sum(parts) for parts in zip(*(inlet.flows for inlet in inlets), strict=True)]
     quantities = (
         ("mass", "kg", "powder", 0.1),
         ("api_mass", "kg", "API", 0.01),
@@ -102,30 +94,6 @@ def continuous_blender() -> UnitModel:
         totals.append(total)
         leaving.append(upstream)
 
-    flow, api_flow, volume_flow = (m.mean(q) for q in leaving)
-    flowing = flow > 1e-12
-    m.output(
-        "outlet.mass_flow",
-        flow,
-        "kg/s",
-        "mass flow out, mean of the last communication step",
-        minimum=0.0,
-        nominal=5e-3,
-    )
-    m.output(
-        "outlet.api_fraction",
-        ca.if_else(flowing, api_flow / ca.fmax(flow, 1e-12), 0.0),
-        "1",
-        "API mass fraction of the flow out",
-        role=Role.CQA,
-    )
-    m.output(
-        "outlet.bulk_density",
-        ca.if_else(flowing, flow / ca.fmax(volume_flow, 1e-15), 480.0),
-        "kg/m^3",
-        "bulk density of the flow out",
-        nominal=500.0,
-    )
-    m.output("holdup.mass", totals[0], "kg", "powder in the blender", role=Role.BALANCE)
-    m.output("holdup.api_mass", totals[1], "kg", "API in the blender", role=Role.BALANCE, nominal=0.1)
+    solid_outlet(m, SolidStream(*leaving), SolidStream(*totals))
+    holdup(m, totals[0], totals[1])
     return m

@@ -14,6 +14,7 @@ from typing import Any
 import casadi as ca
 
 from fmus.model import Role, UnitModel
+from fmus.streams import SolidStream, holdup, solid_outlet
 
 _METTA = "form: symbols of Metta 2019; value illustrative, uncalibrated"
 _ILLUSTRATIVE = "illustrative, uncalibrated"
@@ -27,7 +28,7 @@ def loss_in_weight_feeder() -> UnitModel:
     Equations, with W the hopper mass, kappa = rho_b / rho_ref and d the flow disturbance::
 
         ff(W)     = ff_max - (ff_max - ff_min) exp(-beta W)                  [g/rev]
-        m_out     = ff(W) omega kappa d (1 - exp(-W/W_empty))                [kg/s]
+        m_out     = ff(W) omega kappa d (1 - exp(-(W - W_0)/W_e))            [kg/s]
         dW/dt     = -m_out + m_refill [mode is refilling]
         tau_s domega/dt = omega_sp - omega,   omega_sp = setpoint / ff_hat   [rev/s]
         tau_f dm_f/dt   = m_out - m_f,        tau_f domega_f/dt = omega - omega_f
@@ -90,10 +91,11 @@ def loss_in_weight_feeder() -> UnitModel:
     settle = m.parameter("settling_time", 20.0, "s", "volumetric hold after a refill", source=_ILLUSTRATIVE)
     tau_s = m.parameter("screw_time_constant", 1.0, "s", "lag of the screw drive", source=_ILLUSTRATIVE)
     tau_f = m.parameter("filter_time_constant", 8.0, "s", "filter of the loss of weight", source=_ILLUSTRATIVE)
-    tau_i = m.parameter("adaptation_time", 15.0, "s", "integral time of the gravimetric loop", source=_ILLUSTRATIVE)
+    tau_i = m.parameter("adaptation_time", 8.0, "s", "integral time of the gravimetric loop", source=_ILLUSTRATIVE)
     w_empty = m.parameter(
         "empty_mass", 0.05, "kg", "mass below which the screw starves", source=_ILLUSTRATIVE, minimum=1e-6
     )
+    heel = m.parameter("heel", 0.01, "kg", "powder that the screw never reaches", source=_ILLUSTRATIVE, minimum=1e-3)
     w_start = m.parameter("initial_hopper_mass", 7.0, "kg", "hopper mass at the start", source=_ILLUSTRATIVE)
     omega_max = m.parameter("screw_speed_max", 120.0, "rpm", "fastest the screw turns", source=_ILLUSTRATIVE)
 
@@ -118,14 +120,14 @@ def loss_in_weight_feeder() -> UnitModel:
 
     gravimetric = mode < 0.5
     refilling = ca.logic_and(mode > 0.5, mode < 1.5)
-    density = mass / ca.fmax(volume, 1e-9)
-    starved = 1.0 - ca.exp(-mass / w_empty)
+    density, assay = mass / volume, api / mass
+    starved = 1.0 - ca.exp(-ca.fmax(mass - heel, 0.0) / w_empty)
     flow = feed_factor(mass) * omega * density / rho_ref * disturbance * starved
     inflow = ca.if_else(refilling, refill_rate, 0.0)
     omega_sp = ca.fmin(wanted / ca.fmax(ff_hat, 1e-5), omega_max / 60.0)
 
     m.derivative(mass, inflow - flow)
-    m.derivative(api, inflow * lot_api - flow * api / ca.fmax(mass, 1e-9))
+    m.derivative(api, inflow * lot_api - flow * assay)
     m.derivative(volume, inflow / lot_density - flow / density)
     m.derivative(omega, (omega_sp - omega) / tau_s)
     m.derivative(flow_f, (flow - flow_f) / tau_f)
@@ -151,37 +153,13 @@ def loss_in_weight_feeder() -> UnitModel:
     )
     m.event("settled", ca.if_else(mode > 1.5, release - m.time, never), {"mode": GRAVIMETRIC})
 
-    mean_flow, mean_api = m.mean(flow), m.mean(flow * api / ca.fmax(mass, 1e-9))
-    mean_volume = m.mean(flow / density)
-    flowing = mean_flow > 1e-12
-    m.output(
-        "outlet.mass_flow",
-        mean_flow,
-        "kg/s",
-        "mass flow out, mean of the last communication step",
-        minimum=0.0,
-        nominal=5e-3,
-    )
-    m.output(
-        "outlet.api_fraction",
-        ca.if_else(flowing, mean_api / ca.fmax(mean_flow, 1e-12), api / ca.fmax(mass, 1e-9)),
-        "1",
-        "API mass fraction of the flow out",
-    )
-    m.output(
-        "outlet.bulk_density",
-        ca.if_else(flowing, mean_flow / ca.fmax(mean_volume, 1e-15), density),
-        "kg/m^3",
-        "bulk density of the flow out",
-        nominal=500.0,
-    )
+    solid_outlet(m, SolidStream(flow, flow * assay, flow / density), SolidStream(mass, api, volume))
     m.output("measured_mass_flow", flow_f * 3600.0, "kg/h", "loss of weight as the feeder shows it", nominal=20.0)
     m.output("screw_speed", omega * 60.0, "rpm", "screw speed", nominal=30.0)
     m.output("refilling", ca.if_else(refilling, 1.0, 0.0), "1", "the refill valve is open", kind="Boolean")
     m.output("refill_count", refills, "1", "refills so far", kind="Integer")
     m.output("last_refill_time", last_refill, "s", "when the last refill started; 0 before the first")
-    m.output("holdup.mass", mass, "kg", "powder in the hopper", role=Role.BALANCE, nominal=5.0)
-    m.output("holdup.api_mass", api, "kg", "API in the hopper", role=Role.BALANCE, nominal=5.0)
+    holdup(m, mass, api)
     m.output("refilled.mass", refilled, "kg", "powder refilled so far", role=Role.BALANCE, nominal=5.0)
     m.output("refilled.api_mass", refilled_api, "kg", "API refilled so far", role=Role.BALANCE, nominal=5.0)
     return m

@@ -12,6 +12,7 @@ import math
 import casadi as ca
 
 from fmus.model import Role, UnitModel
+from fmus.streams import holdup, solid_inlet
 
 _PLANT = "calibrated on Zagar & Mihelic 2022 (Sci. Data 9:99), product 3"
 _ILLUSTRATIVE = "illustrative, uncalibrated"
@@ -23,7 +24,7 @@ def tablet_press() -> UnitModel:
     With A = pi d^2/4 the die area, s_f fill depth, h gap, n turret speed, rho_b bulk density of the powder::
 
         rho_fill = rho_fill_ref (rho_b/rho_ref) (1 - xi (n/n_ref - 1))             die-fill density
-        m        = rho_fill (A s_f + V_fill) (1 - exp(-M_z/M_e))                    tablet mass
+        m        = rho_fill (A s_f + V_fill) (1 - exp(-(M_z - M_0)/M_e))            tablet mass
         h_load   = h + F/k_m                                                       machine compliance
         SF       = m / (rho_t (A h_load + V_cups))                                 in-die solid fraction
         F/A      = P_y (ln(1/(1 - SF)) - A_H)                                      Heckel
@@ -32,24 +33,23 @@ def tablet_press() -> UnitModel:
 
         q(s) = A P_y (s - A_H) - k_m (m/(rho_t A (1 - e^-s)) - V_cups/A - h) = 0
 
-    q increases and is concave for s > 0, and q(A_H) <= 0 for a loaded die, so Newton's method from s = A_H converges for
+    q increases and is concave for s > 0, and q(A_H) <= 0 for a loaded die: Newton's method from s = A_H converges for
     every input. A die too empty to be loaded is given the mass at which s = A_H, so that F = 0. After ejection::
 
         SF_out  = SF (1 - e_r)                                                     elastic recovery
         sigma_t = sigma_0 exp(-k_b (1 - SF_out))                                   Ryshkewitch-Duckworth
         t       = (m/(rho_t SF_out) - V_cups)/A + t_cups,   H = sigma_t pi d t/2   thickness, hardness
 
-    M_z is the powder in the filling zone above the die table; the press asks the feed frame for what the dies take and
-    for what the zone lacks, so that mass and API are conserved whatever the communication step.
+    M_z is the powder in the filling zone above the die table, of which a heel M_0 never leaves. The press asks the feed
+    frame for what the dies take and for what the zone lacks, so that mass and API are conserved whatever the
+    communication step.
     """
     m = UnitModel(
         "tablet_press",
         "Rotary tablet press: die fill, Heckel with machine compliance, tablet quality",
         documentation=__doc__ or "",
     )
-    inflow = m.input("inlet.mass_flow", 27.12 / 3600, "kg/s", "mass flow in", minimum=0.0, nominal=5e-3)
-    x_in = m.input("inlet.api_fraction", 0.0885, "1", "API mass fraction in", minimum=0.0, maximum=1.0)
-    rho_in = m.input("inlet.bulk_density", 480.0, "kg/m^3", "bulk density in", minimum=50.0, maximum=1500.0)
+    inlet = solid_inlet(m, "inlet", 27.12 / 3600, 0.0885)
     fill_sp = m.input("fill_depth_setpoint", 6.58, "mm", "fill depth", minimum=2.0, maximum=12.0, role=Role.CPP)
     gap_sp = m.input("gap_setpoint", 2.08, "mm", "gap of the main rollers", minimum=0.5, maximum=5.0, role=Role.CPP)
     speed_sp = m.input(
@@ -66,9 +66,9 @@ def tablet_press() -> UnitModel:
     rho_ref = m.parameter(
         "reference_bulk_density", 480.0, "kg/m^3", "bulk density of the reference powder", source=_ILLUSTRATIVE
     )
-    rho_fill = m.parameter("fill_density", 665.0, "kg/m^3", "die-fill density of the reference powder", source=_PLANT)
-    v_fill = m.parameter("fill_volume_offset", 0.0, "mm^3", "die volume at fill depth 0 (lower cup)", source=_PLANT)
-    v_cups = m.parameter("cup_volume", 60.0, "mm^3", "volume of both punch cups", source=_PLANT)
+    rho_fill = m.parameter("fill_density", 613.5, "kg/m^3", "die-fill density of the reference powder", source=_PLANT)
+    v_fill = m.parameter("fill_volume_offset", 27.3, "mm^3", "die volume at fill depth 0 (lower cup)", source=_PLANT)
+    v_cups = m.parameter("cup_volume", 54.7, "mm^3", "volume of both punch cups", source=_PLANT)
     p_y = m.parameter("yield_pressure", 107.0, "MPa", "Heckel's mean yield pressure", source=_PLANT)
     a_h = m.parameter("heckel_intercept", 0.96, "1", "Heckel's intercept", source=_PLANT, minimum=0.05)
     k_m = m.parameter("machine_stiffness", 60.0, "kN/mm", "stiffness of machine and punches", source=_PLANT)
@@ -77,30 +77,34 @@ def tablet_press() -> UnitModel:
     )
     n_ref = m.parameter("reference_speed", 120000.0, "1/h", "speed of the fill density", source="Zagar & Mihelic 2022")
     recovery = m.parameter("elastic_recovery", 0.03, "1", "loss of solid fraction after ejection", source=_ILLUSTRATIVE)
-    sigma_0 = m.parameter("strength_nonporous", 9.0, "MPa", "tensile strength at solid fraction 1", source=_PLANT)
-    k_b = m.parameter("strength_porosity", 11.0, "1", "how strength falls with porosity", source=_PLANT)
-    t_cups = m.parameter("cup_height", 1.8, "mm", "height of both cups", source=_PLANT)
+    sigma_0 = m.parameter("strength_nonporous", 2.27, "MPa", "tensile strength at solid fraction 1", source=_PLANT)
+    k_b = m.parameter("strength_porosity", 5.15, "1", "how strength falls with porosity", source=_PLANT)
+    t_cups = m.parameter("cup_height", 1.69, "mm", "height of both cups", source=_PLANT)
     tau_a = m.parameter("actuator_time_constant", 2.0, "s", "lag of fill cam and roller servo", source=_ILLUSTRATIVE)
     tau_n = m.parameter("turret_time_constant", 4.0, "s", "lag of the turret drive", source=_ILLUSTRATIVE)
     zone = m.parameter("filling_zone_mass", 0.2, "kg", "powder in the filling zone", source=_ILLUSTRATIVE)
     tau_z = m.parameter("filling_zone_time", 10.0, "s", "how fast the zone is filled up", source=_ILLUSTRATIVE)
     m_e = m.parameter("starving_mass", 0.005, "kg", "powder below which dies stay part empty", source=_ILLUSTRATIVE)
+    heel = m.parameter("heel", 0.001, "kg", "powder that never leaves the zone", source=_ILLUSTRATIVE, minimum=1e-4)
 
     fill = m.state("fill_depth_actual", fill_sp, "mm", "fill depth", nominal=5.0)
     gap = m.state("gap_actual", gap_sp, "mm", "gap of the main rollers", nominal=2.0)
     speed = m.state("turret_speed_actual", speed_sp, "1/h", "tablets per hour", nominal=1e5)
     zone_mass = m.state("zone.mass", zone, "kg", "powder in the filling zone", minimum=0.0, nominal=0.1)
-    zone_api = m.state("zone.api_mass", zone * x_in, "kg", "API in the filling zone", minimum=0.0, nominal=0.01)
-    zone_volume = m.state("zone.volume", zone / rho_in, "m^3", "bulk volume in the zone", minimum=0.0, nominal=2e-4)
+    zone_api = m.state(
+        "zone.api_mass", zone * inlet.api_fraction, "kg", "API in the filling zone", minimum=0.0, nominal=0.01
+    )
+    zone_volume = m.state(
+        "zone.volume", zone / inlet.bulk_density, "m^3", "bulk volume in the zone", minimum=0.0, nominal=2e-4
+    )
     tablets = m.state("tablets", 0.0, "1", "tablets made", nominal=1e4)
     mass_out = m.state("tablet_mass", 0.0, "kg", "mass of the tablets made", nominal=10.0)
     api_out = m.state("tablet_api_mass", 0.0, "kg", "API in the tablets made", nominal=1.0)
 
     area = math.pi / 4 * d**2  # mm^2
-    stocked = ca.fmax(zone_mass, 1e-12)
-    x_api, density = zone_api / stocked, zone_mass / ca.fmax(zone_volume, 1e-15)
+    x_api, density = zone_api / zone_mass, zone_mass / zone_volume
     fill_density = rho_fill * density / rho_ref * (1.0 - xi * (speed / n_ref - 1.0))
-    weight = fill_density * (area * fill + v_fill) * 1e-3 * (1.0 - ca.exp(-zone_mass / m_e))  # mg
+    weight = fill_density * (area * fill + v_fill) * 1e-3 * (1.0 - ca.exp(-ca.fmax(zone_mass - heel, 0.0) / m_e))  # mg
     unloaded = rho_t * 1e-3 * (area * gap + v_cups) * (1.0 - ca.exp(-a_h))
     compact = ca.fmax(weight, unloaded) / (rho_t * 1e-3)  # mm^3 of solid
     s = m.algebraic("heckel_strain", a_h, "1", "-ln(1 - in-die solid fraction)")
@@ -113,9 +117,9 @@ def tablet_press() -> UnitModel:
     m.derivative(fill, (fill_sp - fill) / tau_a)
     m.derivative(gap, (gap_sp - gap) / tau_a)
     m.derivative(speed, (speed_sp - speed) / tau_n)
-    m.derivative(zone_mass, inflow - flow)
-    m.derivative(zone_api, inflow * x_in - api_flow)
-    m.derivative(zone_volume, inflow / rho_in - flow / density)
+    m.derivative(zone_mass, inlet.mass_flow - flow)
+    m.derivative(zone_api, inlet.flows.api - api_flow)
+    m.derivative(zone_volume, inlet.flows.volume - flow / density)
     m.derivative(tablets, rate)
     m.derivative(mass_out, flow)
     m.derivative(api_out, api_flow)
@@ -154,6 +158,5 @@ def tablet_press() -> UnitModel:
     m.output("tablets_total", tablets, "1", "tablets made", nominal=1e4)
     m.output("tablets.mass", mass_out, "kg", "mass of the tablets made", role=Role.BALANCE, nominal=10.0)
     m.output("tablets.api_mass", api_out, "kg", "API in the tablets made", role=Role.BALANCE)
-    m.output("holdup.mass", zone_mass, "kg", "powder in the filling zone", role=Role.BALANCE, nominal=0.1)
-    m.output("holdup.api_mass", zone_api, "kg", "API in the filling zone", role=Role.BALANCE, nominal=0.01)
+    holdup(m, zone_mass, zone_api)
     return m
