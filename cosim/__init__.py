@@ -1,0 +1,63 @@
+"""Co-simulation: systems of connected FMUs, the master that steps them, scenario files, results.
+
+- `scenario`: what a scenario file may contain; `load_scenario` finds, reads and checks one (`yaml_lines` keeps lines).
+- `component`: the contract that FMUs, sensors, disturbances and controllers fulfil.
+- `fmu_component`, `fmu_archive`: an FMI 2.0 Co-Simulation FMU as a component. `sensors`, `disturbances`: the others.
+- `assembly`, `wiring`, `system`: from a scenario to a checked system. `registry` finds controllers.
+- `master`: the loop; `simulate` runs a scenario, `Simulation` can be stepped.
+- `recorder`, `results`: sealed Parquet parts while the run goes on, and the way back.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cosim.component import (
+        Component,
+        Controller,
+        ControllerContext,
+        Measurement,
+        Port,
+        SampledComponent,
+    )
+    from cosim.master import Simulation, simulate
+    from cosim.results import Results
+    from cosim.scenario import Scenario, find_scenario, load_scenario, scenario_names
+    from cosim.system import System, build_system
+
+__all__ = [
+    "Component",
+    "Controller",
+    "ControllerContext",
+    "Measurement",
+    "Port",
+    "Results",
+    "SampledComponent",
+    "Scenario",
+    "Simulation",
+    "System",
+    "build_system",
+    "find_scenario",
+    "load_scenario",
+    "scenario_names",
+    "simulate",
+]
+
+_HOME = {
+    **dict.fromkeys(
+        ("Component", "Controller", "ControllerContext", "Measurement", "Port", "SampledComponent"), "component"
+    ),
+    **dict.fromkeys(("Simulation", "simulate"), "master"),
+    "Results": "results",
+    **dict.fromkeys(("Scenario", "find_scenario", "load_scenario", "scenario_names"), "scenario"),
+    **dict.fromkeys(("System", "build_system"), "system"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: the command line must answer at once."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'cosim' has no attribute '{name}'")
+    return getattr(import_module(f"cosim.{_HOME[name]}"), name)

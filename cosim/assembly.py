@@ -1,0 +1,265 @@
+"""From a scenario's sections to components: FMUs with their values, sensors, disturbances, controllers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from cosim import disturbances as shapes
+from cosim.component import Controller, ControllerContext, KeyPath, Port
+from cosim.disturbances import Contribution, Disturbance, StandardNormal
+from cosim.fmu_archive import open_archive
+from cosim.fmu_component import FmuComponent
+from cosim.registry import find_controller
+from cosim.scenario import ComponentSpec, DisturbanceSpec, Scenario
+from cosim.sensors import Sensor
+from cosim.yaml_lines import Source, read_yaml
+from fmus.errors import GalenicError, nearest
+from fmus.quantity import conversion, parse_quantity
+
+#: Finds the port of a signal; the key path is the place in the scenario that asks for it.
+FindPort = Callable[[str, KeyPath], Port]
+
+_NUMBER_UNIT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
+
+
+def build_component(scenario: Scenario, name: str) -> FmuComponent:
+    """The FMU of a component with the scenario's parameters and start values, not yet loaded."""
+    spec = scenario.components[name]
+    path: KeyPath = ("components", name)
+    try:
+        archive = open_archive(_fmu_file(scenario, path, spec))
+    except GalenicError as error:
+        key = "fmu" if spec.fmu is not None else "unit"
+        raise scenario.located((*path, key), error) from error
+    described = FmuComponent(name, archive)
+    values = _parameter_file(scenario, path, spec, described)
+    for key, raw in spec.parameters.items():
+        values[key] = _value(described, key, raw, "parameters", (*path, "parameters", key), scenario)
+    for key, raw in spec.start.items():
+        values[key] = _value(described, key, raw, "start", (*path, "start", key), scenario)
+    return FmuComponent(name, archive, values, partial(scenario.located, path))
+
+
+def _fmu_file(scenario: Scenario, path: KeyPath, spec: ComponentSpec) -> Any:
+    if spec.fmu is not None:
+        return scenario.resolve(spec.fmu)
+    assert spec.unit is not None
+    import fmus
+
+    unit = spec.unit
+    if unit.partition(":")[0].endswith(".py"):
+        file, colon, function = unit.partition(":")
+        unit = f"{scenario.resolve(file)}{colon}{function}"
+    elif unit not in (known := fmus.unit_names()):
+        raise scenario.error((*path, "unit"), f"there is no unit model '{unit}'", nearest(unit, known))
+    return fmus.build_fmu(fmus.unit_model(unit))
+
+
+def _parameter_file(
+    scenario: Scenario, path: KeyPath, spec: ComponentSpec, component: FmuComponent
+) -> dict[str, float]:
+    if spec.parameter_file is None:
+        return {}
+    file = scenario.resolve(spec.parameter_file)
+    if not file.is_file():
+        raise scenario.error(
+            (*path, "parameter_file"),
+            f"there is no parameter file {file}",
+            "check the path, relative to the scenario; 'galenic calibrate' writes such a file",
+        )
+    source = read_yaml(file)
+    parameters = source.data.get("parameters") if isinstance(source.data, Mapping) else None
+    if not isinstance(parameters, Mapping):
+        raise source.error((), "this parameter file has no 'parameters'", "write one with 'galenic calibrate'")
+    values = {}
+    for name, entry in parameters.items():
+        where: KeyPath = ("parameters", name)
+        if not isinstance(entry, Mapping) or not _is_number(entry.get("value")):
+            raise source.error(where, f"'{name}' has no number", "write '{value: 1.5, unit: mm}'")
+        unit = str(entry.get("unit", "1"))
+        values[name] = _value(component, name, f"{float(entry['value'])!r} {unit}", "parameters", where, source)
+    return values
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _value(
+    component: FmuComponent, key: str, raw: Any, section: str, path: KeyPath, source: Scenario | Source
+) -> float:
+    """A checked parameter or start value in the variable's unit."""
+    known = component.variables("parameter") if section == "parameters" else _startable(component)
+    if key not in known:
+        other = {"parameters": "start", "start": "parameters"}[section]
+        if key in component.variables("parameter" if section == "start" else "input"):
+            raise source.error(path, f"'{key}' belongs under '{other}'", f"move it to '{other}'")
+        what = "parameter" if section == "parameters" else "variable that takes a start value"
+        raise source.error(path, f"'{component.name}' has no {what} '{key}'", nearest(key, known))
+    port = component.variable(key)
+    try:
+        # "20 1" and "20" are both dimensionless
+        text = raw.removesuffix(" 1") if isinstance(raw, str) else raw
+        value = parse_quantity(text, port.unit)
+    except GalenicError as error:
+        raise source.error(path, f"{key}: {error.message}", error.cure) from error
+    low, high = port.min, port.max
+    if (low is not None and value < low) or (high is not None and value > high):
+        bounds = f"{'-inf' if low is None else f'{low:g}'} .. {'inf' if high is None else f'{high:g}'}"
+        raise source.error(
+            path, f"{key} = {value:g} {port.unit} is out of its bounds", f"choose a value within {bounds} {port.unit}"
+        )
+    if port.kind != "real" and value != round(value):
+        raise source.error(
+            path, f"{key} is {port.kind} but {value:g} is given", "give a whole number, or true or false"
+        )
+    return value
+
+
+def _startable(component: FmuComponent) -> list[str]:
+    return [name for name in component.variables("input", "output", "local") if component.settable(name)]
+
+
+def build_sensor(scenario: Scenario, name: str, find_port: FindPort, seed: int) -> Sensor:
+    """A sensor of the scenario."""
+    spec = scenario.sensors[name]
+    path: KeyPath = ("sensors", name)
+    port = find_port(spec.measures, (*path, "measures"))
+    step = scenario.communication_step
+    sampling = step if spec.period is None else spec.period
+    check_multiple(scenario, (*path, "period"), sampling, "the sensor's period")
+    check_multiple(scenario, (*path, "delay"), spec.delay, "the sensor's delay")
+    noise = difference(scenario, (*path, "noise"), spec.noise, port.unit)
+    if noise < 0.0:
+        raise scenario.error((*path, "noise"), "the standard deviation must not be negative", "give 0 or more")
+    return Sensor(
+        name,
+        port,
+        spec.measures,
+        step_size=step,
+        sampling=sampling,
+        delay=spec.delay,
+        noise=noise,
+        bias=difference(scenario, (*path, "bias"), spec.bias, port.unit),
+        drift=_drift(scenario, (*path, "drift"), spec.drift, port.unit),
+        start=None if spec.start is None else scenario.quantity((*path, "start"), spec.start, port.unit),
+        seed=seed,
+    )
+
+
+def _drift(scenario: Scenario, path: KeyPath, raw: Any, unit: str) -> float:
+    """Per hour, in the signal's unit; text may give the rate ("0.1 kN/h") or the growth in an hour ("0.1 kN")."""
+    try:
+        return parse_quantity(raw, f"({unit})/h" if unit != "1" else "1/h")
+    except GalenicError:
+        return difference(scenario, path, raw, unit)
+
+
+def check_multiple(scenario: Scenario, path: KeyPath, time: float, what: str) -> int:
+    """How many communication steps ``time`` is; an error where it is no whole number of them."""
+    ratio = time / scenario.communication_step
+    if abs(ratio - round(ratio)) > 1e-6:
+        raise scenario.error(
+            path,
+            f"{what} of {time:g} s is not a multiple of the communication step of {scenario.communication_step:g} s",
+            "make it a multiple, or choose a smaller communication_step",
+        )
+    return round(ratio)
+
+
+def difference(scenario: Scenario, path: KeyPath, raw: Any, unit: str, base: float | None = None) -> float:
+    """A change rather than a value: an offset between units (degC to K) does not apply.
+
+    Args:
+        scenario: for the error's place.
+        path: key of the quantity.
+        raw: number, or text with a unit; with ``base``, text in per cent is relative to it.
+        unit: unit of the result.
+        base: the value that changes, in ``unit``.
+    """
+    if not isinstance(raw, str):
+        return float(raw)
+    match = _NUMBER_UNIT.fullmatch(raw)
+    if match is None:
+        raise scenario.error(path, f"'{raw}' is not a number with a unit", "write for example '1.5 kN' or '+5 %'")
+    number, given = float(match[1]), match[2]
+    if not given:
+        return number
+    if given == "%" and base is not None:
+        if base == 0.0:
+            raise scenario.error(
+                path, f"{raw} of a start value of 0 is nothing", f"give the change in {unit}, or another start value"
+            )
+        return number / 100.0 * abs(base)
+    try:
+        return number * conversion(given, unit)[0]
+    except GalenicError as error:
+        raise scenario.located(path, error) from error
+
+
+def build_disturbance(
+    scenario: Scenario, signal: str, specs: Sequence[tuple[int, DisturbanceSpec]], port: Port, base: float, seed: int
+) -> Disturbance:
+    """All disturbances of one signal; ``specs`` with their index in the scenario's list."""
+    counts: dict[str, int] = {}
+    contributions = []
+    for index, spec in specs:
+        count = counts[spec.kind] = counts.get(spec.kind, 0) + 1
+        normal = StandardNormal(seed, f"disturbance {spec.name or f'{signal} {spec.kind} {count}'}")
+        contributions.append(_contribution(scenario, ("disturbances", index, spec.kind), spec, port, base, normal))
+    return Disturbance(signal, port, base, contributions, scenario.communication_step)
+
+
+def _contribution(
+    scenario: Scenario, path: KeyPath, spec: DisturbanceSpec, port: Port, base: float, normal: StandardNormal
+) -> Contribution:
+    unit = port.unit
+    if change := spec.step or spec.ramp:
+        if change.to is not None:
+            amount = scenario.quantity((*path, "to"), change.to, unit) - base
+        else:
+            amount = difference(scenario, (*path, "by"), change.by, unit, base)
+        if spec.ramp:
+            return shapes.ramp(spec.ramp.at, spec.ramp.over, amount)
+        assert spec.step is not None
+        return shapes.step(spec.step.at, amount, *([spec.step.until] if spec.step.until is not None else []))
+    if spec.noise:
+        std = difference(scenario, (*path, "std"), spec.noise.std, unit, base)
+        if std < 0.0:
+            raise scenario.error((*path, "std"), "the standard deviation must not be negative", "give 0 or more")
+        return shapes.noise(std, spec.noise.time_constant, scenario.communication_step, normal)
+    assert spec.lots is not None
+    mean = base if spec.lots.mean is None else scenario.quantity((*path, "mean"), spec.lots.mean, unit)
+    rsd = scenario.quantity((*path, "rsd"), spec.lots.rsd, "1")
+    if not 0.0 <= rsd < 0.33:
+        raise scenario.error((*path, "rsd"), f"a relative standard deviation of {rsd:g}", "give 0 to 0.33")
+    return shapes.lots(spec.lots.every, mean, rsd, base, normal)
+
+
+def build_controller(scenario: Scenario, name: str, context: ControllerContext) -> Controller:
+    """A controller of the scenario, from its class's ``from_config``."""
+    config = scenario.controllers[name]
+    path: KeyPath = ("controllers", name)
+    try:
+        found = find_controller(config["type"], scenario.directory)
+    except GalenicError as error:
+        raise scenario.located((*path, "type"), error) from error
+    try:
+        controller: Controller = found.from_config(name, dict(config), context)
+    except GalenicError as error:
+        raise scenario.located(path, error) from error
+    for ports, wiring in (("inputs", "reads"), ("outputs", "writes")):
+        given, needed = len(getattr(controller, wiring)), len(getattr(controller, ports))
+        if given != needed:
+            raise scenario.error(
+                path,
+                f"controller '{name}' has {needed} {ports} but '{wiring}' names {given}",
+                f"let '{wiring}' have one entry for each of its {ports}; None where nothing is connected",
+            )
+    check_multiple(scenario, (*path, "period"), controller.period, f"the period of '{name}'")
+    if controller.period <= 0.0:
+        raise scenario.error((*path, "period"), f"the period of '{name}' is not positive", "give a time above 0 s")
+    return controller

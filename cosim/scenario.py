@@ -1,0 +1,419 @@
+"""Scenario files: what they may contain, how they are found and how they are read.
+
+A scenario is one YAML file: a system of components and connections, what is measured and what disturbs it, the
+controllers, the duration, and what to report. Everything is checked when it is read, and an error names the file,
+the line and the cure. What needs the FMUs (names and units of variables) is checked when the system is built.
+
+Quantities are numbers in the variable's own unit, or text with a unit ("20 kg/h").
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic_core import PydanticCustomError
+
+import cosim
+from cosim.component import KeyPath
+from cosim.yaml_lines import Source, read_yaml
+from fmus.errors import GalenicError, nearest
+from fmus.quantity import parse_quantity
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SIGNAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.\S+")
+_ARROW = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
+
+
+def _fail(message: str, cure: str = "") -> PydanticCustomError:
+    return PydanticCustomError("galenic", "{message}", {"message": message, "cure": cure})
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise _fail("this must be a time", "write for example '30 s' or '4 h'")
+    try:
+        seconds = parse_quantity(value, "s")
+    except GalenicError as error:
+        raise _fail(error.message, error.cure or "write for example '30 s' or '4 h'") from error
+    if not math.isfinite(seconds):
+        raise _fail("a time must be finite", "write for example '30 s' or '4 h'")
+    return seconds
+
+
+def _quantity(value: Any) -> float | str | bool:
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, bool) or (isinstance(value, int | float) and math.isfinite(value)):
+        return value
+    raise _fail("this must be a number or a quantity", "write for example 20 or '20 kg/h'")
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise _fail(f"'{value}' is not a name", "use letters, digits and underscores, beginning with a letter")
+    return value
+
+
+def _signal(value: str) -> str:
+    if not _SIGNAL.fullmatch(value):
+        raise _fail(f"'{value}' is not a signal", "write component.variable")
+    return value
+
+
+def _connection(value: str) -> str:
+    if not _ARROW.fullmatch(value):
+        raise _fail(f"'{value}' is not a connection", "write 'component.output -> component.input'")
+    return value
+
+
+def _positive(value: float) -> float:
+    if value <= 0.0:
+        raise _fail("this must be greater than zero")
+    return value
+
+
+def _not_negative(value: float) -> float:
+    if value < 0.0:
+        raise _fail("this must not be negative")
+    return value
+
+
+#: A time as a number in s or text with a unit; in s after reading.
+Seconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_not_negative)]
+PositiveSeconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
+#: A number or text with a unit; converted when the variable's unit is known.
+Quantity = Annotated[Any, AfterValidator(_quantity)]
+Name = Annotated[str, AfterValidator(_name)]
+Signal = Annotated[str, AfterValidator(_signal)]
+Connection = Annotated[str, AfterValidator(_connection)]
+
+
+class _Section(pydantic.BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class ComponentSpec(_Section):
+    """One FMU: a unit model by name or own Python file, or an FMU file beside the scenario."""
+
+    unit: str | None = None
+    fmu: str | None = None
+    parameters: dict[str, Quantity] = {}
+    parameter_file: str | None = None
+    start: dict[str, Quantity] = {}
+
+    @pydantic.model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.unit is None) == (self.fmu is None):
+            raise _fail("a component is either a unit or an FMU", "give one of 'unit: NAME' and 'fmu: FILE'")
+        return self
+
+
+class SensorSpec(_Section):
+    """A sensor; see `cosim.sensors.Sensor`. A period of None is the communication step."""
+
+    measures: Signal
+    period: PositiveSeconds | None = None
+    delay: Seconds = 0.0
+    noise: Quantity = 0.0
+    bias: Quantity = 0.0
+    drift: Quantity = 0.0
+    start: Quantity | None = None
+
+
+class _Change(_Section):
+    to: Quantity | None = None
+    by: Quantity | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_change(self) -> Self:
+        if (self.to is None) == (self.by is None):
+            raise _fail("say how the signal changes", "give one of 'to: VALUE' and 'by: CHANGE'")
+        return self
+
+
+class StepSpec(_Change):
+    """A jump at a time, for good or until another time."""
+
+    at: Seconds
+    until: PositiveSeconds | None = None
+
+
+class RampSpec(_Change):
+    """A linear change that begins at a time and takes ``over``."""
+
+    at: Seconds
+    over: PositiveSeconds
+
+
+class NoiseSpec(_Section):
+    """Random noise; a time constant of 0 is white."""
+
+    std: Quantity
+    time_constant: Seconds = 0.0
+
+
+class LotsSpec(_Section):
+    """A new lot every so often; a mean of None is the signal's start value."""
+
+    every: PositiveSeconds
+    rsd: Quantity
+    mean: Quantity | None = None
+
+
+class DisturbanceSpec(_Section):
+    """One disturbance of one input. ``name`` keeps its random numbers when the list is changed."""
+
+    signal: Signal
+    name: str | None = None
+    step: StepSpec | None = None
+    ramp: RampSpec | None = None
+    noise: NoiseSpec | None = None
+    lots: LotsSpec | None = None
+
+    @property
+    def kind(self) -> Literal["step", "ramp", "noise", "lots"]:
+        """Which of the four it is."""
+        return next(k for k in ("step", "ramp", "noise", "lots") if getattr(self, k) is not None)
+
+    @pydantic.model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if sum(getattr(self, k) is not None for k in ("step", "ramp", "noise", "lots")) != 1:
+            raise _fail("a disturbance has one kind", "give one of step, ramp, noise and lots; list several entries")
+        return self
+
+
+class PlotPanel(_Section):
+    """One panel of the scenario's figure; values in ``unit`` where given."""
+
+    title: str
+    signals: list[Signal]
+    unit: str | None = None
+    limits: tuple[float | None, float | None] | None = Field(default=None, strict=False)
+
+
+class Scenario(_Section):
+    """A validated scenario. Immutable; ``model_copy(update=...)`` makes a variant that keeps its lines."""
+
+    scenario: Literal["galenic/1"]
+    description: str = ""
+    duration: PositiveSeconds
+    communication_step: PositiveSeconds
+    seed: Annotated[int, Field(ge=0)] = 0
+    components: Annotated[dict[Name, ComponentSpec], Field(min_length=1)]
+    connections: list[Connection] = []
+    sensors: dict[Name, SensorSpec] = {}
+    disturbances: list[DisturbanceSpec] = []
+    controllers: dict[Name, dict[str, Any]] = {}
+    kpis: dict[str, dict[str, Any]] = {}
+    plot: list[PlotPanel] = []
+    record: Literal["all"] | list[str] = "all"
+
+    _source: Source = PrivateAttr(default_factory=lambda: Source(None))
+    _directory: Path = PrivateAttr(default_factory=Path.cwd)
+    _name: str = PrivateAttr(default="scenario")
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self._name
+
+    @property
+    def directory(self) -> Path:
+        """The folder against which files in the scenario are resolved."""
+        return self._directory
+
+    @property
+    def file(self) -> Path | None:
+        """The scenario file, or None where the scenario was made in Python."""
+        return self._source.file
+
+    @property
+    def text(self) -> str:
+        """The file's text."""
+        return self._source.text
+
+    def line(self, path: KeyPath) -> int | None:
+        """The line of the key at ``path``, where the scenario is from a file."""
+        return self._source.line(path)
+
+    def error(self, path: KeyPath, message: str, cure: str = "") -> GalenicError:
+        """An error about the key at ``path``, with file and line."""
+        return self._source.error(path, message, cure)
+
+    def located(self, path: KeyPath, error: GalenicError) -> GalenicError:
+        """``error`` with the file and line of the key at ``path``, unless it has a place already."""
+        return error if error.file is not None else self.error(path, error.message, error.cure)
+
+    def quantity(self, path: KeyPath, value: float | str | bool, unit: str) -> float:
+        """``value`` of the key at ``path`` in ``unit``; its errors carry the line."""
+        try:
+            return parse_quantity(value, unit)
+        except GalenicError as error:
+            raise self.located(path, error) from error
+
+    def resolve(self, path: str) -> Path:
+        """A file that the scenario names, relative to the scenario's folder."""
+        return self._directory / Path(path).expanduser()
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any], directory: Path | None = None, name: str = "scenario") -> Self:
+        """A scenario made in Python from what a file would contain. Raises like `load_scenario`."""
+        return cls._from_source(Source(data), directory or Path.cwd(), name)
+
+    @classmethod
+    def _from_source(cls, source: Source, directory: Path, name: str) -> Self:
+        _check_header(source)
+        try:
+            made = cls.model_validate(source.data)
+        except pydantic.ValidationError as error:
+            raise _explain(error, source) from error
+        made._source, made._directory, made._name = source, directory, name
+        made._check()
+        return made
+
+    def _check(self) -> None:
+        steps = self.duration / self.communication_step
+        if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
+            raise self.error(
+                ("duration",),
+                f"the duration of {self.duration:g} s is not a whole number of communication steps "
+                f"of {self.communication_step:g} s",
+                "choose a duration that is a multiple of communication_step",
+            )
+        sections = (("components", self.components), ("sensors", self.sensors), ("controllers", self.controllers))
+        seen: dict[str, str] = {}
+        for section, names in sections:
+            for name in names:
+                if name in seen:
+                    raise self.error((section, name), f"'{name}' is also one of the {seen[name]}", "rename one of them")
+                seen[name] = section
+        for name, config in self.controllers.items():
+            if not isinstance(config.get("type"), str):
+                raise self.error(("controllers", name), "a controller needs a type", "add 'type: pi', for example")
+        for index, spec in enumerate(self.disturbances):
+            if spec.step and spec.step.until is not None and spec.step.until <= spec.step.at:
+                raise self.error(("disturbances", index, "step", "until"), "'until' comes before 'at'", "swap them")
+
+
+def _check_header(source: Source) -> None:
+    """Say plainly what is wrong with a file that is no scenario at all."""
+    if not isinstance(source.data, Mapping):
+        raise source.error((), "this is not a scenario", "begin the file with 'scenario: galenic/1'")
+    if "scenario" not in source.data:
+        raise source.error((), "this file does not say that it is a scenario", "add the line 'scenario: galenic/1'")
+    if source.data["scenario"] != "galenic/1":
+        raise source.error(
+            ("scenario",), f"unknown scenario format '{source.data['scenario']}'", "write 'scenario: galenic/1'"
+        )
+
+
+def _explain(error: pydantic.ValidationError, source: Source) -> GalenicError:
+    """The first problem as an error; the others are counted, with their lines."""
+    problems = sorted(error.errors(include_url=False), key=lambda p: source.line(_key_path(p["loc"], source)) or 0)
+    first, *others = problems
+    path = _key_path(first["loc"], source)
+    message, cure = _describe(first, path)
+    lines = sorted({line for p in others if (line := source.line(_key_path(p["loc"], source))) is not None})
+    if lines:
+        message += f" (more problems in line {', '.join(map(str, lines[:8]))})"
+    return source.error(path, message, cure)
+
+
+def _key_path(loc: tuple[int | str, ...], source: Source) -> KeyPath:
+    """The part of pydantic's location that exists in the data (it also names union members and ``[key]``)."""
+    data: Any = source.data
+    path: list[str | int] = []
+    for key in loc:
+        exists = key in data if isinstance(data, Mapping) else isinstance(data, list) and isinstance(key, int)
+        if not exists:
+            break
+        data = data[key]
+        path.append(key)
+    return tuple(path)
+
+
+def _describe(problem: Any, path: KeyPath) -> tuple[str, str]:
+    kind, loc, context = problem["type"], problem["loc"], problem.get("ctx", {})
+    where = ".".join(str(key) for key in path)
+    if kind == "galenic":
+        return (f"{where}: {context['message']}" if where else context["message"]), context["cure"]
+    if kind == "extra_forbidden":
+        return f"unknown key '{loc[-1]}'", nearest(str(loc[-1]), _fields(loc[:-1]))
+    if kind == "missing":
+        return f"'{loc[-1]}' is missing" + (f" in {where}" if where else ""), f"add '{loc[-1]}: ...'"
+    shown = repr(problem["input"])
+    shown = shown if len(shown) <= 40 else shown[:37] + "..."
+    text = problem["msg"][:1].lower() + problem["msg"][1:]
+    return f"{where} is {shown}: {text}", "see the scenario reference for what is allowed here"
+
+
+def _fields(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that the section at ``loc`` may have."""
+    model: type[pydantic.BaseModel] = Scenario
+    for key in loc:
+        if isinstance(key, str) and (child := _SECTIONS.get((model, key))) is not None:
+            model = child
+    return list(model.model_fields)
+
+
+_SECTIONS: dict[tuple[type[pydantic.BaseModel], str], type[pydantic.BaseModel]] = {
+    (Scenario, "components"): ComponentSpec,
+    (Scenario, "sensors"): SensorSpec,
+    (Scenario, "disturbances"): DisturbanceSpec,
+    (Scenario, "plot"): PlotPanel,
+    (DisturbanceSpec, "step"): StepSpec,
+    (DisturbanceSpec, "ramp"): RampSpec,
+    (DisturbanceSpec, "noise"): NoiseSpec,
+    (DisturbanceSpec, "lots"): LotsSpec,
+}
+
+
+def scenario_names() -> list[str]:
+    """Names of the scenarios that come with Galenic."""
+    return sorted(file.stem for file in _shipped().glob("*.yaml"))
+
+
+def _shipped() -> Path:
+    return Path(cosim.__file__).resolve().parent.parent / "scenarios"
+
+
+def find_scenario(name: str | Path) -> Path:
+    """The file of a scenario: an existing path, else the name of one that comes with Galenic.
+
+    Raises:
+        GalenicError: neither; the cure names what there is.
+    """
+    path = Path(name).expanduser()
+    try:
+        if path.is_file():
+            return path
+    except (OSError, ValueError):
+        pass
+    text = str(name)
+    if text in scenario_names():
+        return _shipped() / f"{text}.yaml"
+    if path.suffix.lower() in {".yaml", ".yml"} or len(path.parts) > 1:
+        raise GalenicError("there is no such scenario file", cure=nearest(path.stem, scenario_names()), file=text)
+    raise GalenicError(
+        f"there is no scenario '{text}'", cure=f"{nearest(text, scenario_names())} A path to a .yaml file also does."
+    )
+
+
+def load_scenario(name: str | Path) -> Scenario:
+    """Find, read and check a scenario.
+
+    Args:
+        name: path of a YAML file, or the name of a scenario that comes with Galenic.
+
+    Raises:
+        GalenicError: with file, line and cure.
+    """
+    file = find_scenario(name)
+    source = read_yaml(file)
+    return Scenario._from_source(source, file.resolve().parent, file.stem)
