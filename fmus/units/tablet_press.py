@@ -21,7 +21,8 @@ _ILLUSTRATIVE = "illustrative, uncalibrated"
 def tablet_press() -> UnitModel:
     """Build the press.
 
-    With A = pi d^2/4 the die area, s_f fill depth, h gap, n turret speed, rho_b bulk density of the powder::
+    With A = pi d^2/4 the die area, s_f fill depth, h gap, n turret speed, rho_b bulk density, phi tabletability of the
+    powder::
 
         rho_fill = rho_fill_ref (rho_b/rho_ref) (1 - xi (n/n_ref - 1))             die-fill density
         m        = rho_fill (A s_f + V_fill) (1 - exp(-(M_z - M_0)/M_e))            tablet mass
@@ -37,7 +38,7 @@ def tablet_press() -> UnitModel:
     every input. A die too empty to be loaded is given the mass at which s = A_H, so that F = 0. After ejection::
 
         SF_out  = SF (1 - e_r)                                                     elastic recovery
-        sigma_t = sigma_0 exp(-k_b (1 - SF_out))                                   Ryshkewitch-Duckworth
+        sigma_t = phi sigma_0 exp(-k_b (1 - SF_out))                               Ryshkewitch-Duckworth
         t       = (m/(rho_t SF_out) - V_cups)/A + t_cups,   H = sigma_t pi d t/2   thickness, hardness
 
     M_z is the powder in the filling zone above the die table, of which a heel M_0 never leaves. The press asks the feed
@@ -54,6 +55,16 @@ def tablet_press() -> UnitModel:
     gap_sp = m.input("gap_setpoint", 2.08, "mm", "gap of the main rollers", minimum=0.5, maximum=5.0, role=Role.CPP)
     speed_sp = m.input(
         "turret_speed_setpoint", 120000.0, "1/h", "tablets per hour", minimum=0.0, maximum=270000.0, role=Role.CPP
+    )
+
+    tabletability = m.input(
+        "strength_factor",
+        1.0,
+        "1",
+        "factor on the tensile strength: tabletability of the powder lot",
+        minimum=0.2,
+        maximum=3.0,
+        role=Role.DISTURBANCE,
     )
 
     d = m.parameter("tooling_diameter", 8.1, "mm", "punch diameter", source="Zagar & Mihelic 2022: tablet diameter")
@@ -128,7 +139,7 @@ def tablet_press() -> UnitModel:
     in_die = 1.0 - ca.exp(-s)
     relaxed = in_die * (1.0 - recovery)
     thickness = (weight / (rho_t * 1e-3) / relaxed - v_cups) / area + t_cups
-    strength = sigma_0 * ca.exp(-k_b * (1.0 - relaxed))
+    strength = tabletability * sigma_0 * ca.exp(-k_b * (1.0 - relaxed))
     draw = ca.fmax(flow + (zone - zone_mass) / tau_z, 0.0)
     m.output("draw_mass_flow", m.mean(draw), "kg/s", "mass flow asked of the feed frame", nominal=5e-3)
     m.output(
