@@ -1,0 +1,62 @@
+"""`galenic export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = """Examples:
+
+    galenic export tablet_press --out fmus
+
+    galenic export tablet_line --out fmus    (every unit of the scenario)
+
+    galenic export my_unit.py --out fmus"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("export", epilog=EPILOG)(export)
+
+
+def export(
+    target: Annotated[str, typer.Argument(metavar="UNIT_OR_SCENARIO", help="A unit, FILE.py, or a scenario.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the FMUs to.")] = Path(),
+) -> None:
+    """Write units as FMI 2.0 Co-Simulation FMUs for this platform, to use in any tool.
+
+    Of a scenario, every unit that it uses is written once, with the unit's own default parameters.
+    """
+    from fmus import GalenicError, build_fmu, unit_model
+    from galenic.console import messages, output
+
+    if out.exists() and not out.is_dir():
+        raise GalenicError(f"--out: '{out}' is not a folder", cure="give a folder; it is created where it is missing")
+    console = output()
+    for unit in _units(target):
+        model = unit_model(unit)
+        with messages().status(f"Building {model.name}"):
+            file = build_fmu(model, out)
+        console.print(f"{file}  ({file.stat().st_size / 1024:.0f} KiB)", soft_wrap=True, markup=False)
+
+
+def _units(target: str) -> list[str]:
+    from cosim import load_scenario, scenario_names
+    from fmus import GalenicError, nearest, unit_names
+
+    if target in unit_names() or target.partition(":")[0].endswith(".py"):
+        return [target]
+    if target not in scenario_names() and not target.lower().endswith((".yaml", ".yml")):
+        raise GalenicError(
+            f"there is no unit or scenario '{target}'", cure=nearest(target, [*unit_names(), *scenario_names()])
+        )
+    scenario = load_scenario(target)
+    units: list[str] = []
+    for spec in scenario.components.values():
+        if spec.unit is None:
+            continue
+        file, colon, function = spec.unit.partition(":")
+        units.append(f"{scenario.resolve(file)}{colon}{function}" if file.endswith(".py") else spec.unit)
+    return list(dict.fromkeys(units))

@@ -1,0 +1,278 @@
+"""Key performance indicators of a run, from its results.
+
+Averages are over the tablets made after the warm-up: each record weighs as many tablets as were made in it (without a
+tablet counter, as much time as it covers). A record's value is the mean of the tablets made at that time; single
+tablets scatter about it with the coefficient of variation that the scenario states.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fmus.quantity import conversion
+from galenic.balance import balance_errors
+from galenic.indicator import Kpi
+from galenic.kpi_section import KpiSection, band, fraction, kpi_section, seconds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cosim.results import Results
+    from cosim.scenario import Scenario
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def kpis_of(scenario: Scenario, results: Results, wall_time: float | None = None) -> list[Kpi]:
+    """The indicators that the scenario asks for.
+
+    Args:
+        scenario: gives the ``kpis`` section.
+        results: of a run of that scenario, complete or not.
+        wall_time: how long the run took, in s, for the real-time factor.
+
+    Raises:
+        GalenicError: the section or its design-space file is not valid; with the line.
+    """
+    section = kpi_section(scenario)
+    known = results.units
+    extra = _design_space_signals(scenario, section)
+    signals = [s for s in dict.fromkeys([*section.signals(), *extra]) if s in known]
+    frame = results.frame(signals)
+    return compute(scenario, section, frame, known, wall_time)
+
+
+def compute(
+    scenario: Scenario,
+    section: KpiSection,
+    frame: pd.DataFrame,
+    units: Mapping[str, str],
+    wall_time: float | None = None,
+) -> list[Kpi]:
+    """The indicators of a data frame of signals, indexed by time in s. Arguments and errors as in `kpis_of`."""
+    run = _Run(scenario, section, frame, units)
+    kpis = run.quality()
+    kpis += run.waste()
+    kpis += run.design_space()
+    kpis += run.solver()
+    if section.balance is not None:
+        kpis += balance_errors(section.balance, frame, scenario.communication_step)
+    if wall_time and len(frame):
+        kpis.append(
+            Kpi(
+                "real_time_factor",
+                "real-time factor",
+                float(frame.index[-1]) / wall_time,
+                "1",
+                "simulated time per time that the run took on this machine",
+                "higher",
+            )
+        )
+    return kpis
+
+
+def share_outside(mean: FloatArray, cv: float, low: float, high: float) -> FloatArray:
+    """P(x < low or x > high) for x normal about ``mean`` with standard deviation ``cv * |mean|``; shape of ``mean``."""
+    from scipy.special import ndtr
+
+    spread = np.maximum(cv * np.abs(mean), 1e-300)
+    below: FloatArray = ndtr((low - mean) / spread)
+    above: FloatArray = ndtr((mean - high) / spread)
+    return below + above
+
+
+def weighted_mean_and_sd(values: FloatArray, weights: FloatArray) -> tuple[float, float]:
+    """Mean and standard deviation of ``values`` with ``weights``, both shape (n,); NaN where nothing has weight."""
+    total = float(weights.sum())
+    if total <= 0.0:
+        return math.nan, math.nan
+    mean = float(weights @ values) / total
+    return mean, math.sqrt(max(float(weights @ (values - mean) ** 2) / total, 0.0))
+
+
+class _Run:
+    def __init__(self, scenario: Scenario, section: KpiSection, frame: pd.DataFrame, units: Mapping[str, str]) -> None:
+        self.scenario, self.section, self.frame, self.units = scenario, section, frame, units
+        time = frame.index.to_numpy(dtype=float)
+        self.dt = np.diff(time, prepend=0.0)
+        self.warm = time > seconds(scenario, ("product", "warm_up"), section.product.warm_up)
+        counter = section.product.tablets
+        self.counts = counter is not None and counter in frame
+        self.made = np.maximum(np.diff(self.column(str(counter)), prepend=0.0), 0.0) if self.counts else self.dt
+        self.weights = np.where(self.warm, self.made, 0.0)
+        self.cv = fraction(scenario, ("product", "tablet_cv"), section.product.tablet_cv)
+
+    def column(self, signal: str) -> FloatArray:
+        return self.frame[signal].to_numpy(dtype=float)
+
+    def _present(self) -> dict[str, tuple[FloatArray, str]]:
+        return {
+            name: (self.column(q.signal), self.units[q.signal])
+            for name, q in self.section.quality.items()
+            if q.signal in self.frame
+        }
+
+    def quality(self) -> list[Kpi]:
+        kpis: list[Kpi] = []
+        shares: list[FloatArray] = []
+        for name, (values, unit) in self._present().items():
+            quality, text = self.section.quality[name], name.replace("_", " ")
+            mean, sd = weighted_mean_and_sd(values, self.weights)
+            kpis.append(
+                Kpi(f"{name}_rsd", f"{text} RSD", 100 * sd / abs(mean) if mean else math.nan, "%",
+                    f"relative standard deviation of the mean {text} over the tablets made after the warm-up")
+            )  # fmt: skip
+            kpis.append(Kpi(f"{name}_mean", f"{text} mean", mean, unit, f"mean {text} of the same tablets", None))
+            path = ("quality", name)
+            target = None
+            if quality.target is not None:
+                target = self.scenario.quantity(("kpis", *path, "target"), quality.target, unit)
+                rms = math.sqrt((mean - target) ** 2 + sd**2)
+                kpis.append(Kpi(f"{name}_offset", f"{text} offset", mean - target, unit,
+                                f"mean {text} less its target of {target:g} {unit}", None))  # fmt: skip
+                kpis.append(Kpi(f"{name}_rmse", f"{text} RMS error", rms, unit,
+                                f"root mean square of {text} less its target"))  # fmt: skip
+            limits = band(self.scenario, (*path, "limits"), quality.limits, target, unit)
+            if limits is not None:
+                cv = self.cv
+                if quality.tablet_cv is not None:
+                    cv = fraction(self.scenario, (*path, "tablet_cv"), quality.tablet_cv)
+                share = share_outside(values, cv, *limits)
+                shares.append(share)
+                low, high = (f"{v:g}" for v in limits)
+                kpis += self._out_of_limits(
+                    share, f"{name}_", f"{text} out of limits", f"{text} outside {low} to {high} {unit}, "
+                    f"expected with a tablet-to-tablet CV of {100 * cv:g} %"
+                )  # fmt: skip
+        if len(shares) > 1:
+            kpis += self._out_of_limits(
+                np.max(shares, axis=0), "", "tablets out of limits",
+                "tablets expected outside any limit, when the deviations of one tablet go together (all come from its "
+                "die fill): the largest share of the attributes at each time"
+            )  # fmt: skip
+        return kpis
+
+    def _out_of_limits(self, share: FloatArray, prefix: str, label: str, definition: str) -> list[Kpi]:
+        expected, total = float(self.weights @ share), float(self.weights.sum())
+        kpis = [Kpi(f"{prefix}out_of_limits", label, 100 * expected / total if total else math.nan, "%", definition)]
+        if self.counts:
+            kpis.append(Kpi(f"{prefix}tablets_out_of_limits", label, expected, "tablets", definition))
+        return kpis
+
+    def waste(self) -> list[Kpi]:
+        kpis: list[Kpi] = []
+        if self.counts:
+            kpis.append(Kpi("tablets", "tablets made", float(self.made.sum()), "tablets", "over the whole run", None))
+        rejected = np.zeros(len(self.frame), dtype=bool)
+        watched = []
+        for name, (values, unit) in self._present().items():
+            quality, path = self.section.quality[name], ("quality", name)
+            target = None
+            if quality.target is not None:
+                target = self.scenario.quantity(("kpis", *path, "target"), quality.target, unit)
+            limits = band(self.scenario, (*path, "reject"), quality.reject, target, unit)
+            if limits is not None:
+                watched.append(name.replace("_", " "))
+                rejected |= ~((values >= limits[0]) & (values <= limits[1]))
+        if not watched:
+            return kpis
+        definition = f"made, over the whole run, while the mean {' or '.join(watched)} was outside its rejection limits"
+        total = float(self.made.sum())
+        wasted = float(self.made[rejected].sum())
+        kpis.append(Kpi("waste_share", "waste", 100 * wasted / total if total else math.nan, "%", definition))
+        if self.counts:
+            kpis.append(Kpi("waste_tablets", "waste", wasted, "tablets", definition))
+        mass = self.section.product.mass
+        if mass is not None and mass in self.frame:
+            factor, _ = conversion(self.units[mass], "kg")
+            grown = np.diff(self.column(mass), prepend=0.0) * factor
+            kpis.append(Kpi("waste_mass", "waste", float(grown[rejected].sum()), "kg", definition))
+        return kpis
+
+    def design_space(self) -> list[Kpi]:
+        space = _design_space(self.scenario, self.section)
+        if space is None:
+            return []
+        kpis = []
+        names = {**{name: q.signal for name, q in self.section.quality.items()}}
+        total = float(self.dt[self.warm].sum())
+        any_outside = np.zeros(len(self.frame), dtype=bool)
+        seen = 0
+        for key, label, ranges in (
+            ("setpoints", "setpoints outside design space", space.setpoints),
+            ("attributes", "CQAs outside design space", space.critical_quality_attributes),
+        ):
+            outside = np.zeros(len(self.frame), dtype=bool)
+            known = 0
+            for name, limits in ranges.items():
+                signal = name if name in self.frame else names.get(name, name)
+                if signal not in self.frame:
+                    continue
+                known += 1
+                here = limits.in_unit(self.units[signal])
+                # a setpoint that stands on the edge is inside, whatever a unit conversion rounds
+                slack = 1e-9 * max(abs(v) for v in (here.min, here.max) if math.isfinite(v))
+                values = self.column(signal)
+                outside |= ~((values >= here.min - slack) & (values <= here.max + slack))
+            seen += known
+            if known:
+                any_outside |= outside
+                kpis.append(_time_share(f"design_space_{key}", label, outside & self.warm, self.dt, total))
+        if seen:
+            both = any_outside & self.warm
+            kpis.append(_time_share("design_space_outside", "time outside design space", both, self.dt, total))
+            kpis.append(
+                Kpi("design_space_outside_s", "time outside design space", float(self.dt[both].sum()), "s",
+                    "time after the warm-up with a setpoint or a quality attribute outside the design space")
+            )  # fmt: skip
+        return kpis
+
+    def solver(self) -> list[Kpi]:
+        section = self.section.solver
+        if section is None or section.time not in self.frame:
+            return []
+        factor, _ = conversion(self.units[section.time], "ms")
+        times = self.column(section.time) * factor
+        times = times[np.isfinite(times) & (times > 0.0)]
+        median, high = (float(v) for v in np.quantile(times, (0.5, 0.99))) if len(times) else (math.nan, math.nan)
+        kpis = [
+            Kpi("solver_median", "solver time, median", median, "ms", "time per answer of the optimising controller"),
+            Kpi("solver_p99", "solver time, 99th percentile", high, "ms", "99 % of its answers took no longer"),
+        ]
+        if section.failures is not None and section.failures in self.frame:
+            failures = self.column(section.failures)
+            count = float(np.max(failures)) if len(failures) else math.nan
+            kpis.append(
+                Kpi("solver_failures", "solver failures", count, "1", "answers that were not used; the fallback held")
+            )
+        return kpis
+
+
+def _time_share(name: str, label: str, outside: npt.NDArray[np.bool_], dt: FloatArray, total: float) -> Kpi:
+    share = 100 * float(dt[outside].sum()) / total if total else math.nan
+    return Kpi(name, label, share, "%", f"{label}: share of the time after the warm-up")
+
+
+def _design_space(scenario: Scenario, section: KpiSection) -> Any:
+    if section.design_space is None:
+        return None
+    from controllers.design_space import DesignSpace
+
+    file = scenario.resolve(section.design_space.file)
+    if not file.is_file():
+        raise scenario.error(
+            ("kpis", "design_space", "file"),
+            f"there is no design-space file '{section.design_space.file}'",
+            "give its path relative to the scenario",
+        )
+    return DesignSpace.load(file)
+
+
+def _design_space_signals(scenario: Scenario, section: KpiSection) -> list[str]:
+    space = _design_space(scenario, section)
+    return [] if space is None else [*space.setpoints, *space.critical_quality_attributes]

@@ -1,0 +1,190 @@
+"""One run from the command line: scenario, folder, simulation, indicators, figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fmus.errors import GalenicError
+from fmus.quantity import parse_quantity
+from galenic.indicator import Kpi
+from galenic.kpi_section import check_signals, kpi_section
+
+if TYPE_CHECKING:
+    from cosim import Results, Scenario, Simulation
+
+RUNS = "runs"
+KPI_FILE = "kpis.json"
+FIGURE_FILE = "figure.png"
+LOG_FILE = "run.log"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gave."""
+
+    folder: Path
+    results: Results
+    kpis: list[Kpi]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run reached its end."""
+        return self.results.complete
+
+
+def load(name: str, duration: str | None = None) -> Scenario:
+    """A scenario by name or path, with another duration where given.
+
+    Raises:
+        GalenicError: as `cosim.load_scenario`, or the duration is no multiple of the communication step.
+    """
+    from cosim import load_scenario
+
+    scenario = load_scenario(name)
+    if duration is None:
+        return scenario
+    try:
+        seconds = parse_quantity(duration, "s")
+    except GalenicError as error:
+        raise GalenicError(f"--duration: {error.message}", cure="write for example --duration '30 min'") from error
+    steps = seconds / scenario.communication_step
+    if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
+        raise GalenicError(
+            f"--duration: {seconds:g} s is not a whole number of communication steps "
+            f"of {scenario.communication_step:g} s",
+            cure="write for example --duration '30 min'",
+        )
+    return scenario.model_copy(update={"duration": seconds})
+
+
+def new_folder(name: str, out: Path | None = None) -> Path:
+    """Where a run's files go: ``out``, else a new folder below ``runs`` in the working folder. Not created yet.
+
+    Raises:
+        GalenicError: ``out`` is a file, or a folder with other things in it.
+    """
+    if out is not None:
+        _refuse_foreign(out)
+        return out
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = Path(RUNS) / f"{name}-{stamp}"
+    number = 2
+    while folder.exists():
+        folder = Path(RUNS) / f"{name}-{stamp}-{number}"
+        number += 1
+    return folder
+
+
+def _refuse_foreign(out: Path) -> None:
+    cure = "give a new folder, or the folder of an earlier run, which is then replaced"
+    if out.is_file():
+        raise GalenicError(f"--out: '{out}' is a file", cure=cure)
+    marks = ("metadata.json", "compare.json")
+    if out.is_dir() and any(out.iterdir()) and not any((out / mark).exists() for mark in marks):
+        raise GalenicError(f"--out: the folder '{out}' holds other files", cure=cure)
+
+
+def build(scenario: Scenario, folder: Path, *, seed: int | None = None, without: Sequence[str] = ()) -> Simulation:
+    """Build a run and check all that it will report. Raises GalenicError before anything runs or is written."""
+    from cosim import Simulation
+
+    section = kpi_section(scenario)
+    simulation = Simulation(scenario, out=folder, seed=seed, without=without)
+    system = simulation.system
+    recorded = system.names if scenario.record == "all" else system.select(scenario.record, ("record",))
+    check_signals(scenario, section, {name: system.ports[name].unit for name in recorded}, without)
+    return simulation
+
+
+def finish(scenario: Scenario, folder: Path) -> Outcome:
+    """Compute the indicators of what a run left in its folder, and write them beside it."""
+    from cosim import Results
+    from galenic.kpi import kpis_of
+
+    results = Results.open(folder)
+    kpis = kpis_of(scenario, results, results.metadata.get("wall_time"))
+    metadata = results.metadata
+    keys = ("scenario", "seed", "without", "complete", "simulated_time", "wall_time", "started", "versions")
+    content = {key: metadata.get(key) for key in keys} | {"kpis": {k.name: k.to_json() for k in kpis}}
+    write_json(folder / KPI_FILE, content)
+    return Outcome(folder, results, kpis)
+
+
+def run_quietly(
+    scenario: Scenario,
+    folder: Path,
+    *,
+    seed: int | None = None,
+    without: Sequence[str] = (),
+    progress: Callable[[float], None] | None = None,
+) -> Outcome:
+    """Build, run and finish, saying nothing. Raises like `build` and `Simulation.run`."""
+    simulation = build(scenario, folder, seed=seed, without=without)
+    simulation.run(progress)
+    return finish(scenario, folder)
+
+
+def scenario_of(results: Results) -> Scenario:
+    """The scenario of an earlier run, from the text that was kept with its results.
+
+    Raises:
+        GalenicError: the text is not one that this version reads.
+    """
+    from cosim import Scenario
+    from cosim.yaml_lines import parse_yaml
+
+    metadata = results.metadata
+    file = Path(metadata.get("scenario_file") or "scenario.yaml")
+    source = parse_yaml(str(metadata.get("scenario_text") or ""), file)
+    return Scenario._from_source(source, file.parent, file.stem)
+
+
+def controllers_of(scenario: Scenario, without: Sequence[str]) -> str:
+    """The controllers in force, for titles."""
+    names = [name for name in scenario.controllers if name not in without]
+    return ", ".join(names) if names else "none (open loop)"
+
+
+def title_of(scenario: Scenario, metadata: Mapping[str, Any]) -> str:
+    """The title of a run's figure."""
+    control = controllers_of(scenario, metadata.get("without") or ())
+    text = f"{scenario.name}     seed {metadata.get('seed')}     controllers: {control}"
+    return text if metadata.get("complete") else f"{text}     (interrupted)"
+
+
+def draw_run(outcome: Outcome, scenario: Scenario, file: Path | None = None) -> Path:
+    """Draw the figure of a run into its folder, or into ``file``."""
+    from galenic.figure import Curve, draw
+
+    return draw(
+        scenario,
+        [Curve(scenario.name, outcome.results)],
+        file or outcome.folder / FIGURE_FILE,
+        title=title_of(scenario, outcome.results.metadata),
+        kpis=outcome.kpis,
+    )
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write JSON. Like `write_text`."""
+    write_text(file, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file so that it is either as before or whole: under a temporary name, then renamed.
+
+    Raises:
+        GalenicError: it cannot be written.
+    """
+    temporary = file.with_name(f".{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(file)
+    except OSError as error:
+        raise GalenicError(f"'{file}' cannot be written: {error.strerror or error}", cure="check the folder") from error
