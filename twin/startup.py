@@ -1,0 +1,201 @@
+"""Start-up phases of a press: which samples show its open-loop behaviour, and the gains that they show.
+
+In production a loop holds the force with the fill depth, so the gains cannot be seen there. While a press is set up,
+all tablets go to waste, the loop is open and the operator moves fill depth and gap by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.optimize import least_squares
+
+from twin.plant_data import DataReport
+
+FloatArray = npt.NDArray[np.float64]
+
+#: relative standard deviation of the force in a revolution above which the dies are not yet filled evenly, %
+MAX_SREL = 8.0
+#: tablets to waste in 10 s below which the press is not yet, or no longer, being set up at speed
+MIN_WASTE = 250.0
+#: a larger move between two plateaus is not a small change about one operating point, mm
+MAX_MOVE = 0.6
+#: residual of a force difference from which it counts as an outlier, kN
+OUTLIER = 0.3
+#: production means are taken over batches with at least this many samples
+MIN_PRODUCTION_SAMPLES = 100
+_SETTLING_SAMPLES = 3
+_MIN_PRODUCTION_SPEED = 90.0  # 1000 tablets/h
+_MAX_PRODUCTION_WASTE = 100.0  # tablets in 10 s
+_MIN_MOVES = 6
+
+
+@dataclass(frozen=True)
+class MeasuredGains:
+    """Open-loop gains of the main compression force, measured without a model.
+
+    Attributes:
+        fill: dF/d fill depth, kN/mm.
+        gap: dF/d gap, kN/mm.
+        fill_ci, gap_ci: 95 % intervals of the bootstrap over batches.
+        moves: force differences used.
+        batches: batches that they are from.
+    """
+
+    fill: float
+    gap: float
+    fill_ci: tuple[float, float]
+    gap_ci: tuple[float, float]
+    moves: int
+    batches: int
+
+
+def mark_phases(series: pd.DataFrame) -> pd.DataFrame:
+    """Add ``started`` (tablets are kept from here on), ``wasted`` (tablets to waste since the sample before), ``plateau``.
+
+    A batch has started once ``produced`` was above 0 or the waste counter, having counted, is back at 0: in some
+    batches the counters are reset in production.
+    """
+    out = series.copy()
+    by_batch = out.groupby("batch")
+    out["wasted"] = by_batch.waste.diff().fillna(0.0)
+    reset = (by_batch.waste.cummax() > 0) & (out.waste == 0)
+    out["started"] = (by_batch.produced.cummax() > 0) | reset
+    out["started"] = out.groupby("batch").started.cummax()
+    moved = (out.tbl_fill != out.tbl_fill.shift()) | (out.cyl_main != out.cyl_main.shift())
+    out["plateau"] = (moved | out.new_run).cumsum()
+    return out
+
+
+def _select(marked: pd.DataFrame, purpose: str, reasons: dict[str, pd.Series], report: DataReport | None) -> pd.DataFrame:
+    keep = pd.Series(True, index=marked.index)
+    excluded = {}
+    for reason, mask in reasons.items():
+        hit = keep & mask.fillna(False)
+        excluded[reason] = int(hit.sum())
+        keep &= ~hit
+    if report is not None:
+        report.used[purpose] = int(keep.sum())
+        report.excluded[purpose] = excluded
+    return marked[keep]
+
+
+def select_startup(marked: pd.DataFrame, report: DataReport | None = None) -> pd.DataFrame:
+    """The samples of the start-up phases, of a frame from `mark_phases`; counts go into ``report``."""
+    reasons = {
+        "stopped (speed 0)": ~marked.running,
+        "blank cell": marked.missing,
+        "production (loop closed)": marked.started,
+        "no force": marked.main_comp <= 0,
+        "first sample after a stop or gap": marked.sample_of_run < 1,
+        f"force scatter in a revolution {MAX_SREL:g} % or more": marked.SREL >= MAX_SREL,
+        f"{MIN_WASTE:g} or fewer tablets to waste in 10 s": marked.wasted <= MIN_WASTE,
+    }
+    return _select(marked, "start-up", reasons, report)
+
+
+def select_production(marked: pd.DataFrame, report: DataReport | None = None) -> pd.DataFrame:
+    """The samples of steady production, of a frame from `mark_phases`."""
+    reasons = {
+        "stopped (speed 0)": ~marked.running,
+        "blank cell": marked.missing,
+        "start-up": ~marked.started,
+        "no force": marked.main_comp <= 0,
+        "first 30 s after a stop or gap": marked.sample_of_run < _SETTLING_SAMPLES,
+        "below 90 000 tablets/h": marked.tbl_speed <= _MIN_PRODUCTION_SPEED,
+        "tablets to waste": marked.wasted.abs() >= _MAX_PRODUCTION_WASTE,
+    }
+    return _select(marked, "production", reasons, report)
+
+
+def plateaus(startup: pd.DataFrame) -> pd.DataFrame:
+    """One row for each stretch of a run at one fill depth and gap.
+
+    Columns: ``batch``, ``run``, ``fill`` mm, ``gap`` mm, ``speed`` 1/h, ``force`` kN (median), ``samples``, ``time``.
+    """
+    return (
+        startup.groupby("plateau")
+        .agg(
+            batch=("batch", "first"),
+            run=("run", "first"),
+            fill=("tbl_fill", "first"),
+            gap=("cyl_main", "first"),
+            speed=("tbl_speed", lambda v: 1e3 * float(v.median())),
+            force=("main_comp", "median"),
+            samples=("batch", "size"),
+            time=("timestamp", "first"),
+        )
+        .reset_index(drop=True)
+    )
+
+
+def production_means(production: pd.DataFrame) -> pd.DataFrame:
+    """Means of a batch's production, index ``batch``: ``fill``, ``gap`` mm, ``speed`` 1/h, ``force`` kN, ``samples``."""
+    means = production.groupby("batch").agg(
+        fill=("tbl_fill", "mean"),
+        gap=("cyl_main", "mean"),
+        speed=("tbl_speed", lambda v: 1e3 * float(v.mean())),
+        force=("main_comp", "mean"),
+        samples=("batch", "size"),
+    )
+    return means[means.samples > MIN_PRODUCTION_SAMPLES]
+
+
+def force_moves(steps: pd.DataFrame) -> pd.DataFrame:
+    """Differences between consecutive plateaus of a batch: ``batch``, ``fill``, ``gap``, ``force``."""
+    moves = steps.groupby("batch")[["fill", "gap", "force"]].diff()
+    moves["batch"] = steps.batch
+    moves = moves.dropna()
+    small = (moves.fill.abs() <= MAX_MOVE) & (moves.gap.abs() <= MAX_MOVE)
+    return moves[small & (moves.fill.abs() + moves.gap.abs() > 1e-6)]
+
+
+def estimate_gains(moves: pd.DataFrame) -> FloatArray:
+    """(dF/d fill, dF/d gap) in kN/mm: dF = a dfill + b dgap without intercept, robust to outliers, shape (2,)."""
+    a = moves[["fill", "gap"]].to_numpy(dtype=float)
+    y = moves["force"].to_numpy(dtype=float)
+    start = np.linalg.lstsq(a, y, rcond=None)[0]
+    result = least_squares(lambda b: a @ b - y, start, jac=lambda _: a, loss="soft_l1", f_scale=OUTLIER)
+    return np.asarray(result.x, dtype=float)
+
+
+def measure_gains(
+    steps: pd.DataFrame,
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> MeasuredGains | None:
+    """Gains with a bootstrap over batches; None where there are too few moves to tell.
+
+    Args:
+        steps: frame of `plateaus`.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+        progress: called with (done, total).
+    """
+    moves = force_moves(steps)
+    if len(moves) < _MIN_MOVES or np.linalg.matrix_rank(moves[["fill", "gap"]].to_numpy()) < 2:
+        return None
+    best = estimate_gains(moves)
+    groups = [group for _, group in moves.groupby("batch")]
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for number in range(resamples):
+        sample = pd.concat([groups[i] for i in rng.integers(len(groups), size=len(groups))])
+        if np.linalg.matrix_rank(sample[["fill", "gap"]].to_numpy()) == 2:
+            drawn.append(estimate_gains(sample))
+        if progress is not None:
+            progress(number + 1, resamples)
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0) if drawn else (np.full(2, np.nan), np.full(2, np.nan))
+    return MeasuredGains(
+        float(best[0]),
+        float(best[1]),
+        (float(low[0]), float(high[0])),
+        (float(low[1]), float(high[1])),
+        len(moves),
+        len(groups),
+    )
