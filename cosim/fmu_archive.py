@@ -6,6 +6,7 @@ import hashlib
 import os
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,25 @@ class FmuArchive:
 
 
 def open_archive(file: Path) -> FmuArchive:
-    """Read the description of an FMU and check that it can run here.
+    """Read the description of an FMU and check that it can run here. A file that has not changed is read once.
 
     Raises:
         GalenicError: missing, not an FMU, damaged, of another FMI version or kind, or without a binary for this
             platform. The error has no place; the caller knows which line of the scenario asked for the file.
     """
+    try:
+        state = file.stat()
+    except (OSError, ValueError) as error:
+        raise GalenicError(
+            f"there is no FMU file {file}", cure="check the path; it is relative to the scenario's file"
+        ) from error
+    return _open(file, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _open(file: Path, _modified: int, _size: int) -> FmuArchive:
     from fmpy import read_model_description
 
-    if not file.exists():
-        raise GalenicError(f"there is no FMU file {file}", cure="check the path; it is relative to the scenario's file")
     if file.is_dir() or not zipfile.is_zipfile(file):
         raise GalenicError(f"{file} is not an FMU: it is no zip archive", cure=_REBUILD)
     try:

@@ -74,13 +74,13 @@ def _connection(value: str) -> str:
 
 def _positive(value: float) -> float:
     if value <= 0.0:
-        raise _fail("this must be greater than zero")
+        raise _fail("this must be greater than zero", "give a positive time, such as '1 s'")
     return value
 
 
 def _not_negative(value: float) -> float:
     if value < 0.0:
-        raise _fail("this must not be negative")
+        raise _fail("this must not be negative", "give 0 or a positive time")
     return value
 
 
@@ -253,9 +253,12 @@ class Scenario(_Section):
     def quantity(self, path: KeyPath, value: float | str | bool, unit: str) -> float:
         """``value`` of the key at ``path`` in ``unit``; its errors carry the line."""
         try:
-            return parse_quantity(value, unit)
+            number = parse_quantity(value, unit)
         except GalenicError as error:
             raise self.located(path, error) from error
+        if not math.isfinite(number):
+            raise self.error(path, f"'{value}' is too large a number", "give a finite value")
+        return number
 
     def resolve(self, path: str) -> Path:
         """A file that the scenario names, relative to the scenario's folder."""

@@ -64,10 +64,14 @@ class Wiring:
             self.link(f"{source}.{source_variable}", f"{target}.{target_variable}", path)
             return
         offered, wanted = _below(source_variable, outputs), _below(target_variable, inputs)
-        if not offered:
+        if not offered and source_variable not in outputs:
             raise self._not_an("output", source, source_variable, path)
-        if not wanted:
+        if not wanted and target_variable not in inputs:
             raise self._not_an("input", target, target_variable, path)
+        if not offered or not wanted:
+            raise self._scenario.error(
+                path, f"'{text}' joins one variable and a group", "connect a variable to a variable, or group to group"
+            )
         if missing := [suffix for suffix in wanted if suffix not in offered]:
             raise self._scenario.error(
                 path,

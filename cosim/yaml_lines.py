@@ -84,7 +84,9 @@ def parse_yaml(text: str, file: Path | None = None) -> Source:
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        # a key without its colon is noticed lines later; the context is where it stands
+        late = "could not find expected" in (error.problem or "")
+        mark = (late and error.context_mark) or error.problem_mark or error.context_mark
         message = f"not valid YAML: {error.problem or error.context}"
         raise GalenicError(
             message, cure=_yaml_cure(text, mark), file=file, line=mark.line + 1 if mark else 1
