@@ -40,7 +40,9 @@ class CsvTable:
     def text(self, column: str) -> list[str]:
         """The cells of a column. Raises GalenicError where there is no such column."""
         if column not in self.columns:
-            raise GalenicError(f"column '{column}' is missing", cure=nearest(column, self.columns), file=self.file, line=1)
+            raise GalenicError(
+                f"column '{column}' is missing", cure=nearest(column, self.columns), file=self.file, line=1
+            )
         return self.columns[column]
 
     def numbers(self, column: str, *, minimum: float | None = 0.0, blank: bool = True) -> FloatArray:
@@ -66,9 +68,9 @@ class CsvTable:
         if minimum is not None:
             low = np.flatnonzero(values < minimum)
             if low.size:
-                row = int(low[0])
+                first = int(low[0])
                 cure = "check the sensor's scaling and sign, then correct or remove the row"
-                raise self.error(row, column, f"{values[row]:g} is below {minimum:g}", cure)
+                raise self.error(first, column, f"{values[first]:g} is below {minimum:g}", cure)
         return values
 
     def integers(self, column: str, *, blank: bool = False) -> FloatArray:
@@ -89,7 +91,7 @@ def read_csv(file: Path, required: Sequence[str]) -> CsvTable:
         required: columns that must be there.
 
     Raises:
-        GalenicError: the file is missing, empty, not UTF-8, lacks a column, repeats one, or has a row of another length.
+        GalenicError: the file is missing, empty or not UTF-8, lacks or repeats a column, or a row's length differs.
     """
     lines = _text(file).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     header = [name.strip() for name in lines[0].split(SEPARATOR)]

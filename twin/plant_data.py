@@ -156,7 +156,7 @@ def read_press_series(file: str | Path, product: int) -> tuple[pd.DataFrame, Dat
     needed = [*_SERIES_NUMBERS, *_SERIES_COUNTERS]
     series["missing"] = series[needed].isna().any(axis=1)
     for row in np.flatnonzero(series.missing)[:MAX_NOTICES]:
-        column = next(c for c in needed if np.isnan(series[c].iat[row]))
+        column = next(c for c in needed if pd.isna(series[c].iat[row]))
         report.note("blank cell", table.lines[row], column, "the cell is empty; the sample is not used", count=0)
     if series.missing.any():
         report.notice_counts["blank cell"] = int(series.missing.sum())
@@ -201,7 +201,7 @@ def _check_time(table: CsvTable, series: pd.DataFrame, report: DataReport) -> pd
         row = int(back[0])
         message = f"{table.text('timestamp')[row]} is not after the row before"
         raise table.error(row, "timestamp", message, "sort the rows by time and remove repeated ones")
-    gap = step > 1.5 * SAMPLE_PERIOD
+    gap: pd.Series[bool] = step > 1.5 * SAMPLE_PERIOD
     for row in np.flatnonzero(gap)[:MAX_NOTICES]:
         message = f"a gap of {step[row]:g} s within batch {series.batch[row]}; the run is split here"
         report.note("gap in time", table.lines[row], "timestamp", message, count=0)
@@ -230,7 +230,9 @@ def _note_quirks(table: CsvTable, series: pd.DataFrame, report: DataReport) -> N
     back = (series.groupby("batch").produced.diff() < 0).to_numpy()
     if back.any():
         row = int(np.flatnonzero(back)[0])
-        message = f"the counter falls back {int(back.sum())} times; a batch counts as started from its first value above 0"
+        message = (
+            f"the counter falls back {int(back.sum())} times; a batch counts as started from its first value above 0"
+        )
         report.note("counter falls back", table.lines[row], "produced", message, count=int(back.sum()))
 
 
@@ -261,7 +263,7 @@ def read_laboratory(laboratory: str | Path, process: str | Path, product: int) -
         index=pd.Index(batches, name="batch"),
     )
     features = read_csv(Path(process), ("batch", "code", _PROCESS_FORCE))
-    force = pd.Series(features.numbers(_PROCESS_FORCE), index=_unique_batches(features))
+    force = pd.Series(features.numbers(_PROCESS_FORCE), index=list(_unique_batches(features)))
     frame["force"] = force.reindex(frame.index)
     known = sorted(set(frame.code))
     frame = frame[frame.code == product]

@@ -46,7 +46,7 @@ FloatArray = npt.NDArray[np.float64]
 
 #: the share of the batches, by time, that calibrates while the rest is held back for the replay
 TRAIN_SHARE = 2 / 3
-#: with fewer batches than this left to calibrate, none is held back: a bootstrap over a handful of batches tells nothing
+#: with fewer batches than this left to calibrate none is held back: a bootstrap over a handful tells nothing
 MIN_TRAIN_BATCHES = 8
 
 _FIXED_SOURCES = {
@@ -125,9 +125,7 @@ def calibrate_press(
     sample = _Sample(FitData(steps, production, gains), laboratory)
     fit = fit_press(function, sample.data, weights=weights)
     point = sample.data.operating_point
-    strength = fit_strength(
-        strength_function, fit.theta, point, laboratory, trend.exponent if trend.resolved else None
-    )
+    strength = fit_strength(strength_function, fit.theta, point, laboratory, trend.exponent if trend.resolved else None)
     drawn = _bootstrap(function, strength_function, sample, fit, trend, weights, resamples, seed, progress)
     parameters = {**function.parameters(fit.theta), **strength}
     return PressCalibration(
@@ -135,7 +133,7 @@ def calibrate_press(
         parameters=tuple(_estimate(name, parameters[name], function, drawn, trend) for name in _NAMES),
         gains=_gains(measured, fit, drawn),
         residuals=residual_statistics(steps, fit.predicted, fit.predicted_batch, fit.predicted_mean),
-        correlation=np.log(drawn[list(FREE)]).corr() if len(drawn) > 2 else pd.DataFrame(),
+        correlation=drawn[list(FREE)].apply(np.log).corr() if len(drawn) > 2 else pd.DataFrame(),
         operating_point=dict(zip(("fill", "gap", "speed", "force"), point, strict=True)),
         mass_gain=fit.gains.mass,
         startup_shift=fit.startup_shift,
@@ -160,7 +158,9 @@ def training_batches(batches: Sequence[int], train: float | Sequence[int] | None
         return list(batches[: count if count >= MIN_TRAIN_BATCHES else len(batches)])
     if isinstance(train, int | float):
         if not 0 < train <= 1:
-            raise GalenicError(f"the share of batches to calibrate on, {train:g}, is not in 0 .. 1", cure="give 0.67 or 1")
+            raise GalenicError(
+                f"the share of batches to calibrate on, {train:g}, is not in 0 .. 1", cure="give 0.67 or 1"
+            )
         return list(batches[: max(1, round(train * len(batches)))])
     unknown = [b for b in train if b not in batches]
     if unknown:
@@ -233,9 +233,7 @@ def _resample(sample: _Sample, rng: np.random.Generator) -> _Sample:
     return _Sample(FitData(new_steps, pd.concat(production_parts), gains), laboratory)
 
 
-def _estimate(
-    name: str, value: float, function: PressFunction, drawn: pd.DataFrame, trend: Tabletability
-) -> Estimate:
+def _estimate(name: str, value: float, function: PressFunction, drawn: pd.DataFrame, trend: Tabletability) -> Estimate:
     unit = function.units[name]
     source = {
         "tooling_diameter": "median of the laboratory's greatest tablet diameters; not fitted",

@@ -118,7 +118,7 @@ def fit_press(
     """
     if len(data.steps) < 3 * len(function.free) or len(data.production) < 2:
         raise GalenicError(
-            f"{len(data.steps)} start-up plateaus and {len(data.production)} batches with production are too few to fit",
+            f"{len(data.steps)} start-up plateaus and {len(data.production)} production batches are too few to fit",
             cure="give more batches; plateaus come from start-up phases in which fill depth or gap is moved",
         )
     problem = _Problem(function, data, weights or FitWeights())

@@ -96,7 +96,7 @@ class PressFunction:
         effect: npt.ArrayLike = 0.0,
         theta: npt.ArrayLike | None = None,
     ) -> FloatArray:
-        """Stack operating points, shape (n, 4 + free): mm, mm, 1/h, log of the density over the reference, parameters."""
+        """Stack operating points, shape (n, 4 + free): mm, mm, 1/h, log density over the reference, log parameters."""
         logs = np.zeros(0) if theta is None else np.asarray(theta, dtype=float)
         columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(a, dtype=float)) for a in (fill, gap, speed, effect)))
         points = np.stack([c.ravel() for c in columns], axis=1)
@@ -119,7 +119,12 @@ class PressFunction:
         return np.asarray(gains, dtype=float).ravel(), np.asarray(slope, dtype=float)
 
     def density_effect(
-        self, fill: FloatArray, gap: FloatArray, speed: FloatArray, force: FloatArray, theta: npt.ArrayLike | None = None
+        self,
+        fill: FloatArray,
+        gap: FloatArray,
+        speed: FloatArray,
+        force: FloatArray,
+        theta: npt.ArrayLike | None = None,
     ) -> FloatArray:
         """The log density at which the model gives ``force`` kN in each point, shape (n,); Newton's method.
 

@@ -134,8 +134,12 @@ def residual_statistics(
     pairs = before.notna()
     scale = float((centred**2).mean())
     lag1 = float((centred[pairs] * before[pairs]).mean() / scale) if pairs.any() and scale > 0 else float("nan")
-    by_batch = frame.groupby("batch").error.agg(
-        plateaus="size", rmse=lambda e: float(np.sqrt((e**2).mean())), bias="mean"
+    by_batch = pd.DataFrame(
+        {
+            "plateaus": frame.groupby("batch").error.size(),
+            "rmse": (frame.error**2).groupby(frame.batch).mean() ** 0.5,
+            "bias": frame.groupby("batch").error.mean(),
+        }
     )
     return ResidualStatistics(
         count=len(error),

@@ -42,8 +42,8 @@ class Tabletability:
 def with_strength(laboratory: pd.DataFrame) -> pd.DataFrame:
     """The batches with all that strength needs, plus ``strength`` in MPa.
 
-    sigma = 2 H / (pi d t) with the mean thickness. The data's own ``tbl_tensile`` is the same with 3.14 and the greatest
-    thickness, about 1 % lower; with the mean one the model's hardness is the measured one.
+    sigma = 2 H / (pi d t) with the mean thickness. The data's own ``tbl_tensile`` takes 3.14 and the greatest thickness
+    and is about 1 % lower; with the mean one the model's hardness is the measured one.
     """
     needed = ["hardness", "thickness", "diameter", "force"]
     known = laboratory[(laboratory[needed] > 0).all(axis=1)].copy()
@@ -92,7 +92,7 @@ def fit_strength(
 
     def at(effect: float, log_porosity: float) -> FloatArray:
         logs = np.r_[theta, 0.0, log_porosity, 0.0]
-        return function.evaluate(function.rows(fill, gap, speed, effect, logs))[0]
+        return np.asarray(function.evaluate(function.rows(fill, gap, speed, effect, logs))[0], dtype=float)
 
     point = (np.array([fill]), np.array([gap]), np.array([speed]), np.array([force]))
     effect = float(function.density_effect(*point, np.r_[theta, 0.0, np.log(porosity), 0.0])[0])

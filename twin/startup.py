@@ -55,7 +55,7 @@ class MeasuredGains:
 
 
 def mark_phases(series: pd.DataFrame) -> pd.DataFrame:
-    """Add ``started`` (tablets are kept from here on), ``wasted`` (tablets to waste since the sample before), ``plateau``.
+    """Add ``started`` (tablets are kept), ``wasted`` (tablets to waste since the sample before) and ``plateau``.
 
     A batch has started once ``produced`` was above 0 or the waste counter, having counted, is back at 0: in some
     batches the counters are reset in production.
@@ -71,7 +71,9 @@ def mark_phases(series: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def _select(marked: pd.DataFrame, purpose: str, reasons: dict[str, pd.Series], report: DataReport | None) -> pd.DataFrame:
+def _select(
+    marked: pd.DataFrame, purpose: str, reasons: dict[str, pd.Series], report: DataReport | None
+) -> pd.DataFrame:
     keep = pd.Series(True, index=marked.index)
     excluded = {}
     for reason, mask in reasons.items():
@@ -134,7 +136,7 @@ def plateaus(startup: pd.DataFrame) -> pd.DataFrame:
 
 
 def production_means(production: pd.DataFrame) -> pd.DataFrame:
-    """Means of a batch's production, index ``batch``: ``fill``, ``gap`` mm, ``speed`` 1/h, ``force`` kN, ``samples``."""
+    """Means of each batch's production, index ``batch``: ``fill``, ``gap`` mm, ``speed`` 1/h, ``force`` kN."""
     means = production.groupby("batch").agg(
         fill=("tbl_fill", "mean"),
         gap=("cyl_main", "mean"),
@@ -159,7 +161,14 @@ def estimate_gains(moves: pd.DataFrame) -> FloatArray:
     a = moves[["fill", "gap"]].to_numpy(dtype=float)
     y = moves["force"].to_numpy(dtype=float)
     start = np.linalg.lstsq(a, y, rcond=None)[0]
-    result = least_squares(lambda b: a @ b - y, start, jac=lambda _: a, loss="soft_l1", f_scale=OUTLIER)
+
+    def residuals(b: FloatArray) -> FloatArray:
+        return np.asarray(a @ b - y, dtype=float)
+
+    def slopes(_: FloatArray) -> FloatArray:
+        return a
+
+    result = least_squares(residuals, start, jac=slopes, loss="soft_l1", f_scale=OUTLIER)
     return np.asarray(result.x, dtype=float)
 
 
