@@ -1,6 +1,6 @@
 """Co-simulation: systems of connected FMUs, the master that steps them, scenario files, results.
 
-- `scenario`: what a scenario file may contain; `load_scenario` finds, reads and checks one (`yaml_lines` keeps lines).
+- `scenario`: what a scenario file may contain. `library`: finds and loads one. `yaml_lines`: remembers its lines.
 - `component`: the contract that FMUs, sensors, disturbances and controllers fulfil.
 - `fmu_component`, `fmu_archive`: an FMI 2.0 Co-Simulation FMU as a component. `sensors`, `disturbances`: the others.
 - `assembly`, `wiring`, `system`: from a scenario to a checked system. `registry` finds controllers.
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
         Port,
         SampledComponent,
     )
+    from cosim.library import find_scenario, load_scenario, scenario_names
     from cosim.master import Simulation, simulate
     from cosim.results import Results
-    from cosim.scenario import Scenario, find_scenario, load_scenario, scenario_names
+    from cosim.scenario import Scenario
     from cosim.system import System, build_system
 
 __all__ = [
@@ -51,7 +52,8 @@ _HOME = {
     ),
     **dict.fromkeys(("Simulation", "simulate"), "master"),
     "Results": "results",
-    **dict.fromkeys(("Scenario", "find_scenario", "load_scenario", "scenario_names"), "scenario"),
+    **dict.fromkeys(("find_scenario", "load_scenario", "scenario_names"), "library"),
+    "Scenario": "scenario",
     **dict.fromkeys(("System", "build_system"), "system"),
 }
 

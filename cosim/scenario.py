@@ -1,4 +1,4 @@
-"""Scenario files: what they may contain, how they are found and how they are read.
+"""What a scenario file may contain; `cosim.library` finds and loads one.
 
 A scenario is one YAML file: a system of components and connections, what is measured and what disturbs it, the
 controllers, the duration, and what to report. Everything is checked when it is read, and an error names the file,
@@ -19,14 +19,14 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr
 from pydantic_core import PydanticCustomError
 
-import cosim
 from cosim.component import KeyPath
-from cosim.yaml_lines import Source, read_yaml
+from cosim.yaml_lines import Source
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import parse_quantity
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIGNAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.\S+")
+_SHORTEST, _LONGEST = 1e-9, 1e10  # s
 _ARROW = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
 
 
@@ -41,8 +41,8 @@ def _seconds(value: Any) -> float:
         seconds = parse_quantity(value, "s")
     except GalenicError as error:
         raise _fail(error.message, error.cure or "write for example '30 s' or '4 h'") from error
-    if not math.isfinite(seconds):
-        raise _fail("a time must be finite", "write for example '30 s' or '4 h'")
+    if not abs(seconds) <= _LONGEST:
+        raise _fail("this is too long a time", "write for example '30 s' or '4 h'")
     return seconds
 
 
@@ -73,8 +73,8 @@ def _connection(value: str) -> str:
 
 
 def _positive(value: float) -> float:
-    if value <= 0.0:
-        raise _fail("this must be greater than zero", "give a positive time, such as '1 s'")
+    if value < _SHORTEST:
+        raise _fail("this must be greater than zero, at least a nanosecond", "give a positive time, such as '1 s'")
     return value
 
 
@@ -267,10 +267,11 @@ class Scenario(_Section):
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any], directory: Path | None = None, name: str = "scenario") -> Self:
         """A scenario made in Python from what a file would contain. Raises like `load_scenario`."""
-        return cls._from_source(Source(data), directory or Path.cwd(), name)
+        return cls.from_source(Source(data), directory or Path.cwd(), name)
 
     @classmethod
-    def _from_source(cls, source: Source, directory: Path, name: str) -> Self:
+    def from_source(cls, source: Source, directory: Path, name: str) -> Self:
+        """A scenario from a parsed file; ``directory`` is what its files are relative to."""
         _check_header(source)
         try:
             made = cls.model_validate(source.data)
@@ -302,6 +303,12 @@ class Scenario(_Section):
         for index, spec in enumerate(self.disturbances):
             if spec.step and spec.step.until is not None and spec.step.until <= spec.step.at:
                 raise self.error(("disturbances", index, "step", "until"), "'until' comes before 'at'", "swap them")
+            if spec.lots and spec.lots.every < self.communication_step:
+                raise self.error(
+                    ("disturbances", index, "lots", "every"),
+                    "lots change more often than once in a communication step",
+                    "let a lot last longer, or use noise",
+                )
 
 
 def _check_header(source: Source) -> None:
@@ -375,48 +382,3 @@ _SECTIONS: dict[tuple[type[pydantic.BaseModel], str], type[pydantic.BaseModel]] 
     (DisturbanceSpec, "noise"): NoiseSpec,
     (DisturbanceSpec, "lots"): LotsSpec,
 }
-
-
-def scenario_names() -> list[str]:
-    """Names of the scenarios that come with Galenic."""
-    return sorted(file.stem for file in _shipped().glob("*.yaml"))
-
-
-def _shipped() -> Path:
-    return Path(cosim.__file__).resolve().parent.parent / "scenarios"
-
-
-def find_scenario(name: str | Path) -> Path:
-    """The file of a scenario: an existing path, else the name of one that comes with Galenic.
-
-    Raises:
-        GalenicError: neither; the cure names what there is.
-    """
-    path = Path(name).expanduser()
-    try:
-        if path.is_file():
-            return path
-    except (OSError, ValueError):
-        pass
-    text = str(name)
-    if text in scenario_names():
-        return _shipped() / f"{text}.yaml"
-    if path.suffix.lower() in {".yaml", ".yml"} or len(path.parts) > 1:
-        raise GalenicError("there is no such scenario file", cure=nearest(path.stem, scenario_names()), file=text)
-    raise GalenicError(
-        f"there is no scenario '{text}'", cure=f"{nearest(text, scenario_names())} A path to a .yaml file also does."
-    )
-
-
-def load_scenario(name: str | Path) -> Scenario:
-    """Find, read and check a scenario.
-
-    Args:
-        name: path of a YAML file, or the name of a scenario that comes with Galenic.
-
-    Raises:
-        GalenicError: with file, line and cure.
-    """
-    file = find_scenario(name)
-    source = read_yaml(file)
-    return Scenario._from_source(source, file.resolve().parent, file.stem)
