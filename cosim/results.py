@@ -91,9 +91,14 @@ class Results:
         try:
             with duckdb.connect() as connection:
                 query = f"SELECT {columns} FROM read_parquet(?) ORDER BY time"
-                data = connection.execute(query, [[str(part) for part in self.parts]]).fetchnumpy()
+                data = connection.execute(query, [[_literal(part) for part in self.parts]]).fetchnumpy()
         except duckdb.Error as error:
             raise GalenicError(
                 f"the results in {self.folder} are damaged: {str(error).splitlines()[0]}", cure="run it again"
             ) from error
         return pd.DataFrame({name: data[name] for name in wanted}, index=pd.Index(data["time"], name="time"))
+
+
+def _literal(file: Path) -> str:
+    """A path in which DuckDB sees no wildcards."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in str(file))

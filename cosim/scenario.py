@@ -281,6 +281,8 @@ class Scenario(_Section):
         made._check()
         return made
 
+    _from_source = from_source
+
     def _check(self) -> None:
         steps = self.duration / self.communication_step
         if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
@@ -359,8 +361,22 @@ def _describe(problem: Any, path: KeyPath) -> tuple[str, str]:
         return f"'{loc[-1]}' is missing" + (f" in {where}" if where else ""), f"add '{loc[-1]}: ...'"
     shown = repr(problem["input"])
     shown = shown if len(shown) <= 40 else shown[:37] + "..."
-    text = problem["msg"][:1].lower() + problem["msg"][1:]
-    return f"{where} is {shown}: {text}", "see the scenario reference for what is allowed here"
+    for fragment, (expected, cure) in _EXPECTED.items():
+        if fragment in kind:
+            return f"{where} is {shown}, not {expected}", cure
+    return f"{where} is {shown}: {problem['msg'][:1].lower()}{problem['msg'][1:]}", "correct the value"
+
+
+#: Fragments of pydantic's error types, with what should stand there and the cure.
+_EXPECTED = {
+    "int": ("a whole number", "write a number without unit, such as 1"),
+    "string": ("text", "write text; in quotes where it looks like a number"),
+    "list": ("a list", "write lines that begin with '- ', or [a, b]"),
+    "tuple": ("a pair", "write [lower, upper]; null where there is no bound"),
+    "dict": ("a section", "write indented 'key: value' lines, or {key: value}"),
+    "model": ("a section", "write indented 'key: value' lines, or {key: value}"),
+    "too_short": ("enough", "there has to be at least one"),
+}
 
 
 def _fields(loc: tuple[int | str, ...]) -> list[str]:

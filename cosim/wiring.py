@@ -181,7 +181,7 @@ class Wiring:
         self.link(f"{supervised.name}.{lower_output}", f"{supervisor.name}.fallback.{target}", path)
         self.link(f"{supervisor.name}.{output}", f"{supervised.name}.track.{lower_output}", path)
         active = f"{supervised.name}.track.active"
-        if active not in self.links:
+        if (known := self.links.get(active)) is None or known.source != f"{supervisor.name}.active":
             self.link(f"{supervisor.name}.active", active, path)
 
     def _split(self, signal: str, path: KeyPath) -> tuple[str, str]:

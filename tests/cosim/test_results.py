@@ -33,6 +33,12 @@ def test_what_is_recorded_comes_back_exactly(tmp_path, rows):
     assert len(results.parts) == max(1, -(-rows // 10))
 
 
+@pytest.mark.parametrize("name", ["with space", "it's", "run [1]", "100 %", "größe"])
+def test_any_folder_name_will_do(tmp_path, name):
+    data = record(tmp_path / name, 12)
+    assert Results.open(tmp_path / name).frame().to_numpy().tolist() == data.tolist()
+
+
 def test_units_are_in_the_parquet_files_too(tmp_path):
     record(tmp_path, 15)
     file = str(Results.open(tmp_path).parts[0])
