@@ -1,0 +1,74 @@
+"""A scenario's line as a plant for step tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cosim import Scenario, Simulation
+from cosim.component import FloatArray
+from fmus.errors import GalenicError, nearest
+
+
+class SimulationPlant:
+    """A `controllers.identify.Plant` on a scenario's FMUs: without its controllers, sensors' noise and disturbances.
+
+    Each one loads its own FMUs at t = 0; `close` frees them. A feeder that refills within a test puts a disturbance
+    into the responses: set its parameters so that the hopper lasts for settling and horizon.
+
+    Args:
+        scenario: the line; its components and connections are used.
+        parameters: replaces parameters of components, ``{component: {parameter: quantity}}``.
+
+    Raises:
+        GalenicError: the system cannot be built.
+    """
+
+    def __init__(self, scenario: Scenario, parameters: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        bare: dict[str, Any] = {
+            "disturbances": [],
+            "sensors": {},
+            "controllers": {},
+            "plot": [],
+            "kpis": {},
+            "record": "all",
+        }
+        components = dict(scenario.components)
+        for name, values in (parameters or {}).items():
+            if name not in components:
+                raise GalenicError(f"there is no component '{name}'", cure=nearest(name, components))
+            spec = components[name]
+            components[name] = spec.model_copy(update={"parameters": {**spec.parameters, **values}})
+        self._simulation = Simulation(scenario.model_copy(update={**bare, "components": components}))
+        self._simulation.initialize()
+
+    def unit(self, name: str) -> str:
+        """Unit of a signal."""
+        return self._simulation.system.ports[self._known(name)].unit
+
+    def set(self, name: str, value: float) -> None:
+        """Hold an input from now on."""
+        self._simulation.set(self._known(name), value)
+
+    def advance(self, seconds: float) -> None:
+        """Simulate on, in whole communication steps."""
+        steps = seconds / self._simulation.step_size
+        if abs(steps - round(steps)) > 1e-6:
+            raise GalenicError(
+                f"{seconds:g} s is not a multiple of the communication step of {self._simulation.step_size:g} s",
+                cure="choose the identification's period, horizon and settling time as multiples of it",
+            )
+        self._simulation.step(round(steps))
+
+    def get(self, names: Sequence[str]) -> FloatArray:
+        """Present values of signals, shape (len(names),)."""
+        return np.array([self._simulation.get(self._known(name)) for name in names])
+
+    def close(self) -> None:
+        """Free the FMUs. May be called twice."""
+        self._simulation.close()
+
+    def _known(self, name: str) -> str:
+        return self._simulation.system.select([name])[0]
