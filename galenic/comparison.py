@@ -7,6 +7,7 @@ interval (Student's t with n - 1 degrees of freedom on the paired differences), 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -25,6 +26,7 @@ from fmus.errors import GalenicError
 from galenic.indicator import Kpi
 
 _POLL = 0.25
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Row:
     low: float
     high: float
     won: int | None
+    tied: int
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ def _row(kpi: Kpi, pairs: Sequence[Pair]) -> Row:
     values = values[np.isfinite(values).all(axis=1)]
     n = len(values)
     difference = values[:, 1] - values[:, 0]
+    # what only rounding sets apart is equal
+    difference[np.abs(difference) <= _ROUNDING * np.abs(values).max(axis=1)] = 0.0
     mean = float(difference.mean()) if n else math.nan
     half = math.nan
     if n > 1:
@@ -106,8 +111,18 @@ def _row(kpi: Kpi, pairs: Sequence[Pair]) -> Row:
     return Row(
         kpi.name, kpi.label, kpi.unit, kpi.definition, kpi.better, n,
         float(means[0]), float(spread[0]), float(means[1]), float(spread[1]),
-        mean, mean - half, mean + half, won,
+        mean, mean - half, mean + half, won, int((difference == 0.0).sum()),
     )  # fmt: skip
+
+
+def headline(rows: Sequence[Row]) -> list[Row]:
+    """The rows worth a table: one unit for each indicator, and nothing that only describes the computation."""
+    chosen: dict[str, Row] = {}
+    for row in rows:
+        if row.name.endswith(("_offset", "_balance_error")) or row.name == "real_time_factor":
+            continue
+        chosen.setdefault(row.label, row)
+    return list(chosen.values())
 
 
 def _value(kpis: Sequence[Kpi], name: str) -> float:
@@ -177,6 +192,9 @@ def run_pairs(
             stop.value = 1
             for future in waiting:
                 future.cancel()
+    for side in "ab":
+        with contextlib.suppress(OSError):
+            (folder / side).rmdir()
     pairs = [Pair(s, done[s, 0], done[s, 1]) for s in seeds if (s, 0) in done and (s, 1) in done]
     return pairs, interrupted
 
@@ -221,6 +239,8 @@ def _work(job: _Job) -> _Answer:
         _shared["shares"][job.number] = min(t / scenario.duration, 1.0)
 
     try:
+        if _shared["stop"].value:
+            return _Answer(job.seed, job.side)
         scenario = session.load(job.variant.scenario, job.duration)
         outcome = session.run_quietly(scenario, job.folder, seed=job.seed, without=job.variant.without, progress=report)
     except KeyboardInterrupt:

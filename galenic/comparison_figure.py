@@ -12,16 +12,18 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from galenic.comparison import Pair, Row
+from galenic.comparison import Pair, Row, headline
 from galenic.figure import COLOURS, save
 
-_MOST_PANELS = 9
-_COLUMNS = 3
+_MOST_PANELS = 12
+_COLUMNS = 4
 
 
 def draw_comparison(rows: Sequence[Row], pairs: Sequence[Pair], labels: tuple[str, str], file: Path) -> Path:
-    """Draw the indicators with a direction (those that differ first) and write a PNG."""
-    shown = [r for r in rows if r.better is not None and r.pairs and not _is_clock(r) and _varies(r)][:_MOST_PANELS]
+    """Draw the indicators that have a better direction and that differ, and write a PNG."""
+    shown = [r for r in headline(rows) if r.better is not None and r.pairs and not _is_clock(r) and _varies(r)][
+        :_MOST_PANELS
+    ]
     shown = shown or [r for r in rows if r.pairs][:1]
     lines = -(-len(shown) // _COLUMNS)
     figure, axes = plt.subplots(
@@ -45,7 +47,7 @@ def draw_comparison(rows: Sequence[Row], pairs: Sequence[Pair], labels: tuple[st
             axis.set_title(f"{row.label} [{row.unit}]" if row.unit != "1" else row.label, fontsize=9)
             axis.set_xlabel(
                 f"difference {row.difference:.3g} ({row.low:.3g} to {row.high:.3g})\n"
-                f"{labels[1]} better in {row.won} of {row.pairs}",
+                f"{labels[1]} better in {row.won} of {row.pairs}" + (f", equal in {row.tied}" if row.tied else ""),
                 fontsize=7.5,
             )
             axis.tick_params(axis="y", labelsize=8)
@@ -66,7 +68,7 @@ def draw_comparison(rows: Sequence[Row], pairs: Sequence[Pair], labels: tuple[st
 
 
 def _is_clock(row: Row) -> bool:
-    return row.name == "real_time_factor" or row.name.startswith("solver")
+    return row.name.startswith("solver")
 
 
 def _varies(row: Row) -> bool:

@@ -74,7 +74,7 @@ def _quote(file: Path | None, line: int | None) -> Text | None:
         return None
     if not 1 <= line <= len(lines):
         return None
-    text = Text()
+    text = Text(no_wrap=True, overflow="ellipsis")
     for number in range(max(1, line - _QUOTED_LINES + 1), line + 1):
         content = lines[number - 1].expandtabs(4)
         content = content[: _LONGEST_QUOTE - 3] + "..." if len(content) > _LONGEST_QUOTE else content

@@ -23,8 +23,8 @@ import numpy as np
 
 from fmus.quantity import conversion
 from galenic.events import Event, events_of
-from galenic.indicator import Kpi, format_value
-from galenic.kpi_section import KpiSection, band, kpi_section
+from galenic.indicator import Kpi, digest
+from galenic.panels import Panel, panels_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,17 +40,9 @@ STYLES = ("-", "--", "-.", (0, (1, 1.2)))
 _GREY = "#666666"
 _MOST_POINTS = 4000
 _FEW_EVENTS = 8
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One panel: signals in one unit, with a band of limits and a target where the scenario states them."""
-
-    title: str
-    signals: tuple[str, ...]
-    unit: str
-    limits: tuple[float, float] | None = None
-    target: float | None = None
+_FEW_POINTS = 200
+#: Limits are in view when the data come this far on the way from the target to a limit.
+_NEAR_LIMIT = 0.4
 
 
 @dataclass(frozen=True)
@@ -59,48 +51,6 @@ class Curve:
 
     label: str
     results: Results
-
-
-def panels_of(scenario: Scenario, units: dict[str, str]) -> list[Panel]:
-    """The panels of the scenario's ``plot`` section; without one, a panel for each quality attribute of ``kpis``."""
-    section = kpi_section(scenario)
-    if not scenario.plot:
-        return [
-            _with_quality(Panel(name.replace("_", " "), (q.signal,), units[q.signal]), scenario, section, units)
-            for name, q in section.quality.items()
-            if q.signal in units
-        ] or [Panel(name, (name,), units[name]) for name in list(units)[:4]]
-    panels = []
-    for panel in scenario.plot:
-        signals = tuple(s for s in panel.signals if s in units)
-        if not signals:
-            continue
-        unit = panel.unit or units[signals[0]]
-        limits = None
-        if panel.limits is not None:
-            low, high = panel.limits
-            limits = (-math.inf if low is None else low, math.inf if high is None else high)
-        panels.append(_with_quality(Panel(panel.title, signals, unit, limits), scenario, section, units))
-    return panels
-
-
-def _with_quality(panel: Panel, scenario: Scenario, section: KpiSection, units: dict[str, str]) -> Panel:
-    for name, quality in section.quality.items():
-        if quality.signal not in panel.signals:
-            continue
-        own = units[quality.signal]
-        factor, offset = conversion(own, panel.unit)
-        path, target = ("quality", name), None
-        if quality.target is not None:
-            target = scenario.quantity(("kpis", *path, "target"), quality.target, own)
-        limits = band(scenario, (*path, "limits"), quality.limits, target, own)
-        shown = panel.limits
-        if shown is None and limits is not None:
-            shown = (factor * limits[0] + offset, factor * limits[1] + offset)
-        return Panel(
-            panel.title, panel.signals, panel.unit, shown, None if target is None else factor * target + offset
-        )
-    return panel
 
 
 def draw(
@@ -130,7 +80,7 @@ def draw(
     events = events_of(scenario, curves[0].results)
     lanes = list(dict.fromkeys(e.kind for e in events))
     heights = ([0.28 + 0.17 * len(lanes)] if lanes else []) + [1.75] * len(panels)
-    footnote = _footnote(kpis)
+    footnote = digest(kpis)
     figure, axes = plt.subplots(
         len(heights), 1, sharex=True, squeeze=False, figsize=(10.0, sum(heights) + 1.3 + 0.17 * footnote.count("\n")),
         height_ratios=heights, layout="constrained",
@@ -144,7 +94,7 @@ def draw(
             _draw_panel(axis, panel, scenario, curves, units, scale)
             for event in events:
                 if sum(e.kind == event.kind for e in events) <= _FEW_EVENTS:
-                    axis.axvline(event.time / scale, color=_GREY, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
+                    axis.axvline(event.time / scale, color=_GREY, linewidth=0.6, linestyle=(0, (4, 3)), zorder=1)
         column[-1].set_xlabel(f"time [{unit}]")
         column[-1].set_xlim(0.0, max(_end(c) for c in curves) / scale)
         figure.align_ylabels(column)
@@ -161,8 +111,10 @@ def _draw_events(axis: Axes, events: Sequence[Event], lanes: Sequence[str], scal
     for row, kind in enumerate(lanes):
         times = [e.time / scale for e in events if e.kind == kind]
         axis.plot(times, [row] * len(times), "|", color="black", markersize=7, markeredgewidth=1.1)
+    axis.yaxis.tick_right()
     axis.set_yticks(range(len(lanes)), lanes, fontsize=7.5)
     axis.set_ylim(len(lanes) - 0.4, -0.6)
+    axis.set_ylabel("events", fontsize=8.5)
     axis.tick_params(axis="both", length=0)
     axis.grid(visible=False)
     for side in ("top", "right", "bottom", "left"):
@@ -193,11 +145,20 @@ def _draw_panel(
             factor, offset = conversion(units[signal], panel.unit)
             if signal in points:
                 x, y = _fresh(time, frame[points[signal]])
+                few = len(x) < _FEW_POINTS
                 axis.plot(
-                    x, factor * y + offset, ".", color=colour, alpha=0.3, markersize=2.5, markeredgewidth=0, zorder=2,
+                    x,
+                    factor * y + offset,
+                    "o",
+                    color=colour,
+                    alpha=0.55 if few else 0.35,
+                    markersize=4 if few else 2,
+                    markeredgewidth=0,
+                    zorder=2,
                     label=f"{points[signal].partition('.')[0]} (measured)" if len(curves) == 1 else None,
                     rasterized=True,
-                )  # fmt: skip
+                )
+                inside.append(factor * y + offset)
             values = factor * frame[signal].to_numpy(dtype=float) + offset
             step = "steps-post" if _is_setpoint(signal, scenario) else "default"
             axis.plot(time, values, linestyle=style, color=colour, linewidth=1.3, drawstyle=step, label=label, zorder=3)
@@ -211,26 +172,43 @@ def _draw_panel(
     axis.set_axisbelow(True)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
-    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7.5, frameon=False, markerscale=3)
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7.5, frameon=False, markerscale=1.3)
 
 
 def _draw_limits(axis: Axes, panel: Panel, values: Any) -> None:
-    """Limits in view are shaded beyond; the view follows the data, with a glance at the nearer limit."""
+    """Shade what is out of limits; where the data stay far from them, show the data and say where the limits are."""
     finite = values[np.isfinite(values)]
     if panel.target is not None:
         axis.axhline(panel.target, color="black", linewidth=0.9, linestyle=":", zorder=2.5, label="target")
     if panel.limits is None or not len(finite):
         return
     low, high = panel.limits
-    marks = [v for v in (low, high, panel.target) if v is not None and math.isfinite(v)]
-    bottom, top = min(*marks, float(finite.min())), max(*marks, float(finite.max()))
+    edges = [v for v in (low, high) if math.isfinite(v)]
+    least, most = float(finite.min()), float(finite.max())
+    middle = panel.target if panel.target is not None else sum(edges) / len(edges)
+    reach = max(
+        (most - middle) / (high - middle) if math.isfinite(high) and high > middle else 0.0,
+        (middle - least) / (middle - low) if math.isfinite(low) and low < middle else 0.0,
+    )
+    marks = [least, most, *([panel.target] if panel.target is not None else [])]
+    if reach < _NEAR_LIMIT and panel.target is not None:
+        text = " to ".join(f"{v:.4g}" for v in edges) if len(edges) == 2 else f"{edges[0]:.4g}"
+        axis.plot([], [], " ", label=f"limits {text}, not in view")
+        return
+    bottom, top = min(*marks, *edges), max(*marks, *edges)
     margin = 0.06 * (top - bottom or 1.0)
     bottom, top = bottom - margin, top + margin
     label: str | None = "out of limits"
     for edge, other in ((low, bottom), (high, top)):
         if math.isfinite(edge):
-            axis.axhspan(edge, other, facecolor="#bbbbbb", alpha=0.45, hatch="///", edgecolor="white", linewidth=0,
-                         zorder=0, label=label)  # fmt: skip
+            style: dict[str, Any] = {
+                "facecolor": "#bbbbbb",
+                "alpha": 0.45,
+                "hatch": "///",
+                "edgecolor": "white",
+                "linewidth": 0,
+            }
+            axis.axhspan(edge, other, zorder=0, label=label, **style)
             label = None
     axis.set_ylim(bottom, top)
 
@@ -257,17 +235,6 @@ def time_unit(seconds: float) -> tuple[float, str]:
     if seconds > 3 * 3600:
         return 3600.0, "h"
     return (60.0, "min") if seconds > 300 else (1.0, "s")
-
-
-def _footnote(kpis: Sequence[Kpi]) -> str:
-    cells = [f"{k.label} {format_value(k.value, k.unit)}" for k in kpis]
-    rows, row = [], ""
-    for cell in cells:
-        if row and len(row) + len(cell) > 125:
-            rows.append(row)
-            row = ""
-        row += ("   " if row else "") + cell
-    return "\n".join([*rows, row] if row else rows)
 
 
 def save(figure: Figure, file: Path) -> None:

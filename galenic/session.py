@@ -43,9 +43,10 @@ def load(name: str, duration: str | None = None) -> Scenario:
     Raises:
         GalenicError: as `cosim.load_scenario`, or the duration is no multiple of the communication step.
     """
-    from cosim import load_scenario
+    from cosim import find_scenario, load_scenario
 
-    scenario = load_scenario(name)
+    # absolute, so that the run's folder can be read from anywhere
+    scenario = load_scenario(find_scenario(name).resolve())
     if duration is None:
         return scenario
     try:
@@ -91,13 +92,21 @@ def _refuse_foreign(out: Path) -> None:
 
 def build(scenario: Scenario, folder: Path, *, seed: int | None = None, without: Sequence[str] = ()) -> Simulation:
     """Build a run and check all that it will report. Raises GalenicError before anything runs or is written."""
+    import pandas as pd
+
     from cosim import Simulation
+    from galenic.kpi import compute
+    from galenic.panels import panels_of
 
     section = kpi_section(scenario)
     simulation = Simulation(scenario, out=folder, seed=seed, without=without)
     system = simulation.system
     recorded = system.names if scenario.record == "all" else system.select(scenario.record, ("record",))
-    check_signals(scenario, section, {name: system.ports[name].unit for name in recorded}, without)
+    units = {name: system.ports[name].unit for name in recorded}
+    check_signals(scenario, section, units, without)
+    # what the report would refuse after hours it refuses now: its numbers and panels are made of no data
+    compute(scenario, section, pd.DataFrame(columns=recorded, index=pd.Index([], dtype=float), dtype=float), units)
+    panels_of(scenario, units)
     return simulation
 
 
@@ -141,7 +150,7 @@ def scenario_of(results: Results) -> Scenario:
     metadata = results.metadata
     file = Path(metadata.get("scenario_file") or "scenario.yaml")
     source = parse_yaml(str(metadata.get("scenario_text") or ""), file)
-    return Scenario._from_source(source, file.parent, file.stem)
+    return Scenario.from_source(source, file.parent, file.stem)
 
 
 def controllers_of(scenario: Scenario, without: Sequence[str]) -> str:

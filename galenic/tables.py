@@ -25,4 +25,6 @@ def kpi_table(kpis: Sequence[Kpi], title: str) -> Table:
 
 def number(value: float, digits: int = 4) -> str:
     """A number for a table cell; ``-`` where there is none."""
-    return f"{value:.{digits}g}" if math.isfinite(value) else "-"
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}".replace(",", " ") if abs(value) >= 1e4 else f"{value:.{digits}g}"

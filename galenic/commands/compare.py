@@ -105,30 +105,41 @@ def _variants(
 
 
 def _table(rows: Sequence[Row], a: Variant, b: Variant, pairs: int) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from galenic.comparison import headline
     from galenic.tables import number
 
-    table = Table(title=f"{a.label} (A) against {b.label} (B), {pairs} paired seeds", title_justify="left")
+    table = Table(
+        title=f"{a.label} (A) against {b.label} (B), {pairs} paired seeds",
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+    )
     table.add_column("KPI")
-    table.add_column("unit")
     table.add_column(f"A: {a.label}", justify="right")
     table.add_column(f"B: {b.label}", justify="right")
     table.add_column("B - A (95 % CI)", justify="right")
     table.add_column("B won", justify="right")
-    for row in rows:
+    for row in headline(rows):
         decided = row.better is not None and (row.low > 0.0 or row.high < 0.0)
         good = decided and (row.difference < 0.0) == (row.better == "lower")
         style = ("green" if good else "red") if decided else ""
         table.add_row(
-            row.label,
-            row.unit,
+            row.label if row.unit == "1" else f"{row.label} [{row.unit}]",
             f"{number(row.mean_a)} +- {number(row.sd_a, 2)}",
             f"{number(row.mean_b)} +- {number(row.sd_b, 2)}",
             f"{number(row.difference, 3)} ({number(row.low, 3)} to {number(row.high, 3)})",
-            "" if row.won is None else f"{row.won} of {row.pairs}",
+            _won(row),
             style=style,
         )
     table.caption = "Mean +- standard deviation. Green: B better with 95 % confidence; red: B worse."
     table.caption_justify = "left"
     return table
+
+
+def _won(row: Row) -> str:
+    if row.won is None:
+        return ""
+    return f"{row.won} of {row.pairs}" + (f", {row.tied} equal" if row.tied else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from controllers.identify import IdentificationPlan
+    from controllers.identification_plan import IdentificationPlan
     from controllers.surrogate import LinearSurrogate
     from cosim import Scenario
 
@@ -41,11 +42,11 @@ def identify(
     A plan (a YAML file that begins with `identify: galenic/1`) says which inputs to step and which outputs to watch.
     The tests run without controllers, disturbances and noise. Shows the surrogate's error on runs it was not fitted to.
     """
-    from controllers.identify import IdentificationPlan
+    from controllers.identification_plan import IdentificationPlan
     from controllers.identify import identify as run_tests
+    from controllers.simulation_plant import SimulationPlant
     from fmus.errors import GalenicError
     from galenic.console import messages, output
-    from galenic.plant import OpenLoopPlant, provenance_of
     from galenic.progress import count_progress
     from galenic.session import load
 
@@ -57,9 +58,12 @@ def identify(
     file = out or Path(f"{scenario.name}_surrogate.yaml")
     with count_progress(messages(), "Step tests", 1.0) as report:
         surrogate = run_tests(
-            lambda: OpenLoopPlant(scenario),
+            lambda: SimulationPlant(scenario, plan.parameters),
             plan,
-            provenance=provenance_of(scenario),
+            provenance={
+                "scenario": scenario.name,
+                "scenario_sha256": hashlib.sha256(scenario.text.encode()).hexdigest(),
+            },
             progress=lambda share, _label: report(share),
         )
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,7 +61,8 @@ def info(
             {n.split("/")[1] for n in content.namelist() if n.startswith("binaries/") and n.count("/") > 1}
         )
     console.print(Text(f"Platforms: {', '.join(platforms)}.  File: {file}"), soft_wrap=True)
-    console.print(_table(description, roles, causality))
+    for table in _tables(description, roles, causality):
+        console.print(table)
 
 
 def _interface(description: Any) -> str:
@@ -88,27 +90,46 @@ def _roles(xml: bytes) -> dict[str, str]:
     return found
 
 
-def _table(description: Any, roles: dict[str, str], causality: str | None) -> Table:
+def _tables(description: Any, roles: dict[str, str], causality: str | None) -> Iterator[Table]:
+    """One table for each causality."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table()
-    for column in ("variable", "causality", "unit"):
-        table.add_column(column, no_wrap=column == "unit")
-    for column in ("start", "min", "max"):
-        table.add_column(column, justify="right", no_wrap=True)
-    if roles:
-        table.add_column("role")
-    table.add_column("description")
-    variables = [v for v in description.modelVariables if causality in (None, v.causality)]
-    for variable in sorted(variables, key=lambda v: _ORDER.index(v.causality or "local")):
-        declared = getattr(variable, "declaredType", None)
-        unit = variable.unit or getattr(declared, "unit", None) or ""
-        cells = [variable.name, variable.causality or "local", unit]
-        cells += [_short(getattr(variable, key, None)) for key in ("start", "min", "max")]
-        cells += [roles.get(variable.name, "")] if roles else []
-        table.add_row(*(Text(cell) for cell in (*cells, variable.description or "")))
-    return table
+    for kind in _ORDER if causality is None else (causality,):
+        variables = [v for v in description.modelVariables if (v.causality or "local") == kind]
+        if not variables:
+            continue
+        table = Table(
+            title=f"{kind} ({len(variables)})",
+            title_justify="left",
+            title_style="bold",
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+        )
+        table.add_column("variable", no_wrap=True)
+        table.add_column("unit", no_wrap=True)
+        table.add_column("start", justify="right", no_wrap=True)
+        table.add_column("min to max", no_wrap=True)
+        table.add_column("role", no_wrap=True)
+        table.add_column("description", ratio=1)
+        for variable in variables:
+            unit = variable.unit or getattr(getattr(variable, "declaredType", None), "unit", None) or ""
+            role = _initials(roles.get(variable.name, ""))
+            cells = (variable.name, unit, _short(variable.start), _range(variable), role, variable.description or "")
+            table.add_row(*(Text(cell) for cell in cells))
+        yield table
+
+
+def _range(variable: Any) -> str:
+    low, high = (_short(getattr(variable, side, None)) for side in ("min", "max"))
+    return f"{low or '-inf'} to {high or 'inf'}" if low or high else ""
+
+
+def _initials(role: str) -> str:
+    """``CPP`` for "critical process parameter"; a single word stays."""
+    words = role.split()
+    return "".join(word[0].upper() for word in words) if len(words) > 1 else role
 
 
 def _short(value: Any) -> str:
