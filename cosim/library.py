@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import cosim
+from cosim.extends import read_extended
 from cosim.scenario import Scenario
-from cosim.yaml_lines import read_yaml
 from fmus.errors import GalenicError, nearest
 
 
@@ -52,5 +52,5 @@ def load_scenario(name: str | Path) -> Scenario:
         GalenicError: with file, line and cure.
     """
     file = find_scenario(name)
-    source = read_yaml(file)
+    source = read_extended(file, find_scenario)
     return Scenario.from_source(source, file.resolve().parent, file.stem)

@@ -39,23 +39,35 @@ _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(_t
 
 @dataclass(frozen=True)
 class Source:
-    """A parsed file: its data, and the line of each key path (the line of the key, not of the value)."""
+    """A parsed file: its data, and the line of each key path (the line of the key, not of the value).
+
+    ``base`` is the file that this one extends; a path that only the base has is located there.
+    """
 
     data: Any
     file: Path | None = None
     text: str = ""
     lines: dict[KeyPath, int] = field(default_factory=dict)
+    base: Source | None = None
+
+    def place(self, path: KeyPath) -> tuple[Path | None, int | None]:
+        """File and line of ``path`` or, where no file has it, of what it would stand in."""
+        for end in range(len(path), -1, -1):
+            source: Source | None = self
+            while source is not None:
+                if path[:end] in source.lines:
+                    return source.file, source.lines[path[:end]]
+                source = source.base
+        return self.file, None
 
     def line(self, path: KeyPath) -> int | None:
-        """The line of ``path`` or, where that is not in the file, of what it would stand in."""
-        for end in range(len(path), -1, -1):
-            if path[:end] in self.lines:
-                return self.lines[path[:end]]
-        return None
+        """The line of `place`."""
+        return self.place(path)[1]
 
     def error(self, path: KeyPath, message: str, cure: str = "") -> GalenicError:
         """An error at ``path`` with file and line."""
-        return GalenicError(message, cure=cure, file=self.file, line=self.line(path))
+        file, line = self.place(path)
+        return GalenicError(message, cure=cure, file=file, line=line)
 
 
 def read_yaml(file: Path) -> Source:

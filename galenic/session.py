@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fmus.errors import GalenicError
 from fmus.quantity import parse_quantity
 from galenic.indicator import Kpi
-from galenic.kpi_section import check_signals, kpi_section
+from galenic.kpi_section import check_signals, kpi_section, seconds
 
 if TYPE_CHECKING:
     from cosim import Results, Scenario, Simulation
@@ -50,17 +50,17 @@ def load(name: str, duration: str | None = None) -> Scenario:
     if duration is None:
         return scenario
     try:
-        seconds = parse_quantity(duration, "s")
+        wanted = parse_quantity(duration, "s")
     except GalenicError as error:
         raise GalenicError(f"--duration: {error.message}", cure="write for example --duration '30 min'") from error
-    steps = seconds / scenario.communication_step
+    steps = wanted / scenario.communication_step
     if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
         raise GalenicError(
-            f"--duration: {seconds:g} s is not a whole number of communication steps "
+            f"--duration: {wanted:g} s is not a whole number of communication steps "
             f"of {scenario.communication_step:g} s",
             cure="write for example --duration '30 min'",
         )
-    return scenario.model_copy(update={"duration": seconds})
+    return scenario.model_copy(update={"duration": wanted})
 
 
 def new_folder(name: str, out: Path | None = None) -> Path:
@@ -108,6 +108,15 @@ def build(scenario: Scenario, folder: Path, *, seed: int | None = None, without:
     compute(scenario, section, pd.DataFrame(columns=recorded, index=pd.Index([], dtype=float), dtype=float), units)
     panels_of(scenario, units)
     return simulation
+
+
+def warning_of(scenario: Scenario) -> str:
+    """What the user should know before a run; empty where there is nothing."""
+    section = kpi_section(scenario)
+    warm_up = seconds(scenario, ("product", "warm_up"), section.product.warm_up)
+    if section.quality and warm_up >= scenario.duration:
+        return f"The warm-up of {warm_up:g} s covers the whole run, so there will be no KPIs of quality."
+    return ""
 
 
 def finish(scenario: Scenario, folder: Path) -> Outcome:

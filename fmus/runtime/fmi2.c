@@ -321,7 +321,8 @@ FMI_EXPORT fmi2Status fmi2SetReal(fmi2Component c, const fmi2ValueReference vr[]
                          m->now.time, model_min[r], model_max[r], model_units[r]);
     }
     for (size_t i = 0; i < n; ++i) {
-        m->now.v[vr[i]] = value[i];
+        /* CasADi's estimate of the first step squares its arguments: a denormal square would give 0/0 */
+        m->now.v[vr[i]] = fabs(value[i]) < 1e-100 ? 0.0 : value[i];
         if (vr[i] >= FIRST_X) m->now.x_start[vr[i] - FIRST_X] = value[i];
     }
     m->now.dirty |= n > 0;

@@ -71,7 +71,9 @@ def identify(
     picture = file.with_suffix(".png")
     _draw(surrogate, plan, picture, scenario)
     output().print(_table(surrogate))
-    output().print(f"Surrogate of order {len(surrogate.a)}: {file}, step responses: {picture}", soft_wrap=True)
+    output().print(
+        f"Surrogate of order {len(surrogate.a)}: {file}, step responses: {picture}", soft_wrap=True, markup=False
+    )
 
 
 def _plan_file(target: str) -> Path:
@@ -102,16 +104,17 @@ def _plan_file(target: str) -> Path:
 
 def _table(surrogate: LinearSurrogate) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     from galenic.tables import number
 
     table = Table(title="Error on validation runs that were not fitted", title_justify="left", title_style="bold")
-    for column in ("output", "unit", "RMSE", "fit [%]", "step response error [%]"):
+    for column in ("output", "unit", "RMSE", "fit %", "step response error %"):
         table.add_column(column, justify="left" if column in ("output", "unit") else "right")
     relative: dict[str, Any] = surrogate.provenance.get("step_response_error", {})
     for y in surrogate.outputs:
         error = float(relative.get(y.name, math.nan))
-        table.add_row(y.name, y.unit, number(y.rmse, 3), number(y.fit, 3), number(100 * error, 2))
+        table.add_row(Text(y.name), Text(y.unit), number(y.rmse, 3), number(y.fit, 3), number(100 * error, 2))
     return table
 
 
