@@ -42,7 +42,7 @@ def format_value(value: float, unit: str) -> str:
     if unit == "%" and 0.0 < abs(value) < 1e-3:
         return "< 0.001 %"
     if abs(value) < 100:
-        number = f"{value:.3g}"
+        number = f"{value:.3g}" if abs(value) < 10 else f"{value:.4g}"
     else:
         number = f"{value:.5g}" if abs(value) < 1e5 else f"{value:,.0f}".replace(",", " ")
     return number if unit == "1" else f"{number} {unit}"

@@ -6,20 +6,21 @@ import math
 from collections.abc import Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from galenic.indicator import Kpi, format_value
 
 
 def kpi_table(kpis: Sequence[Kpi], title: str) -> Table:
     """Indicators with their values; those that share a label share a row."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
     table.add_column("KPI")
     table.add_column("value", justify="right")
     rows: dict[str, list[str]] = {}
     for kpi in kpis:
         rows.setdefault(kpi.label, []).append(format_value(kpi.value, kpi.unit))
     for label, values in rows.items():
-        table.add_row(label, ", ".join(v for v in values if v != "-") or "-")
+        table.add_row(Text(label), ", ".join(v for v in values if v != "-") or "-")
     return table
 
 

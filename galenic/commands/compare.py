@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,8 +53,10 @@ def compare(
 
     console, notes = output(), messages()
     a, b = _variants(scenario, scenario_b, tuple(without or ()), duration)
-    name = session.load(scenario, duration).name
-    folder = session.new_folder(f"compare-{name}", out)
+    first = session.load(scenario, duration)
+    if warning := session.warning_of(first):
+        notes.print(warning, markup=False)
+    folder = session.new_folder(f"compare-{first.name}", out)
     numbers = range(first_seed, first_seed + seeds)
     with count_progress(notes, f"{2 * seeds} runs", 2 * seeds) as report:
         pairs, interrupted = comparison.run_pairs(
@@ -107,6 +110,7 @@ def _variants(
 def _table(rows: Sequence[Row], a: Variant, b: Variant, pairs: int) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     from galenic.comparison import headline
     from galenic.tables import number
@@ -118,8 +122,8 @@ def _table(rows: Sequence[Row], a: Variant, b: Variant, pairs: int) -> Table:
         box=SIMPLE_HEAD,
     )
     table.add_column("KPI")
-    table.add_column(f"A: {a.label}", justify="right")
-    table.add_column(f"B: {b.label}", justify="right")
+    table.add_column(Text(f"A: {a.label}"), justify="right")
+    table.add_column(Text(f"B: {b.label}"), justify="right")
     table.add_column("B - A (95 % CI)", justify="right")
     table.add_column("B won", justify="right")
     for row in headline(rows):
@@ -127,10 +131,10 @@ def _table(rows: Sequence[Row], a: Variant, b: Variant, pairs: int) -> Table:
         good = decided and (row.difference < 0.0) == (row.better == "lower")
         style = ("green" if good else "red") if decided else ""
         table.add_row(
-            row.label if row.unit == "1" else f"{row.label} [{row.unit}]",
-            f"{number(row.mean_a)} +- {number(row.sd_a, 2)}",
-            f"{number(row.mean_b)} +- {number(row.sd_b, 2)}",
-            f"{number(row.difference, 3)} ({number(row.low, 3)} to {number(row.high, 3)})",
+            Text(row.label if row.unit == "1" else f"{row.label} [{row.unit}]"),
+            _cell(row.mean_a, row.sd_a),
+            _cell(row.mean_b, row.sd_b),
+            f"{number(row.difference, 3)} ({number(row.low, 3)} to {number(row.high, 3)})" if row.pairs else "-",
             _won(row),
             style=style,
         )
@@ -139,7 +143,13 @@ def _table(rows: Sequence[Row], a: Variant, b: Variant, pairs: int) -> Table:
     return table
 
 
+def _cell(mean: float, spread: float) -> str:
+    from galenic.tables import number
+
+    return f"{number(mean)} +- {number(spread, 2)}" if math.isfinite(mean) else "-"
+
+
 def _won(row: Row) -> str:
-    if row.won is None:
+    if row.won is None or not row.pairs:
         return ""
     return f"{row.won} of {row.pairs}" + (f", {row.tied} equal" if row.tied else "")

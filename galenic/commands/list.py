@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
 def list_everything() -> None:
     """Show the scenarios, units and controllers there are, with a line about each."""
     from rich.table import Table
+    from rich.text import Text
 
     from galenic.console import output
 
@@ -34,7 +35,7 @@ def list_everything() -> None:
         table.add_column(style="bold", no_wrap=True)
         table.add_column()
         for name, text in rows:
-            table.add_row(name, text)
+            table.add_row(Text(name), Text(text))
         console.print(table)
         console.print()
 

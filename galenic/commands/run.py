@@ -57,6 +57,8 @@ def run(
     else:
         with notes.status("Building the line (FMUs that are not cached yet take some seconds each)"):
             simulation = session.build(loaded, folder, seed=seed, without=removed)
+    if warning := session.warning_of(loaded):
+        notes.print(warning, markup=False)
     interrupted = _simulate(simulation, loaded, folder, notes, quiet)
     outcome = session.finish(loaded, folder)
     if not no_plot:
