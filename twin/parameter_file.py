@@ -28,6 +28,14 @@ ATTRIBUTION = (
     "quality predictions, Scientific Data 9, 99 (2022), doi 10.6084/m9.figshare.c.5645578, licence CC BY 4.0"
 )
 
+#: the published series that the attribution is written for
+PUBLISHED_SHA256 = frozenset(
+    {
+        "96a0cb06ad6d7e4d1858ef1bc8e6be671f573ea9458947b7b079f34958847cf0",
+        "2ac26412b201e663562b5afa991b4dfff62ae46b40e5a25fb84460a4c65269a3",
+    }
+)
+
 
 @dataclass(frozen=True)
 class ParameterFile:

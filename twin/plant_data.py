@@ -20,6 +20,8 @@ from twin.csv_table import CsvTable, read_csv, shown_values
 
 SAMPLE_PERIOD = 10.0  # s
 MAX_NOTICES = 200
+#: a running press whose record repeats itself this often was not recorded: counters alone must move in a minute
+FROZEN_REPEATS = 6
 
 _SERIES_NUMBERS = ("tbl_speed", "main_comp", "tbl_fill", "SREL", "cyl_main")
 _SERIES_COUNTERS = ("produced", "waste")
@@ -87,7 +89,8 @@ class PlantData:
         product: the product code.
         series: one row a sample, index 0..n-1, columns as in the file plus ``line`` (in the file), ``running``,
             ``run`` (number of an uninterrupted stretch between stops, gaps and batch changes), ``sample_of_run``
-            (0, 1, ...), ``missing`` (a blank in a needed column).
+            (0, 1, ...), ``missing`` (a blank in a needed column), ``frozen`` (the record
+            repeats itself, counters included, although the press runs).
         laboratory: one row a batch of this product, index ``batch``.
         files: what was read.
         report: what was noticed.
@@ -156,11 +159,12 @@ def read_press_series(file: str | Path, product: int) -> tuple[pd.DataFrame, Dat
     needed = [*_SERIES_NUMBERS, *_SERIES_COUNTERS]
     series["missing"] = series[needed].isna().any(axis=1)
     for row in np.flatnonzero(series.missing)[:MAX_NOTICES]:
-        column = next(c for c in needed if pd.isna(series[c].iat[row]))
+        column = next(c for c in needed if series[c].isna().iat[row])
         report.note("blank cell", table.lines[row], column, "the cell is empty; the sample is not used", count=0)
     if series.missing.any():
         report.notice_counts["blank cell"] = int(series.missing.sum())
     _mark_runs(series, gap)
+    _mark_frozen(table, series, report)
     _note_quirks(table, series, report)
     return series, report
 
@@ -216,6 +220,20 @@ def _mark_runs(series: pd.DataFrame, gap: pd.Series) -> None:
     series["new_run"] = (series.running != series.running.shift()) | new_batch | gap
     series["run"] = series.new_run.cumsum()
     series["sample_of_run"] = series.groupby("run").cumcount()
+
+
+def _mark_frozen(table: CsvTable, series: pd.DataFrame, report: DataReport) -> None:
+    watched = series[[*_SERIES_NUMBERS, *_SERIES_COUNTERS]]
+    repeated = (watched == watched.shift()).all(axis=1) & series.running & ~series.new_run
+    stretch = (~repeated).cumsum()
+    length = repeated.groupby(stretch).transform("sum")
+    series["frozen"] = repeated & (length >= FROZEN_REPEATS)
+    for _, rows in series[series.frozen].groupby(stretch[series.frozen]):
+        line = table.lines[int(rows.index[0])]
+        message = (
+            f"nothing changes for {len(rows)} samples of batch {rows.batch.iloc[0]} while the press runs; not used"
+        )
+        report.note("frozen record", line, "produced", message, count=len(rows))
 
 
 def _note_quirks(table: CsvTable, series: pd.DataFrame, report: DataReport) -> None:

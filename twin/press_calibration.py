@@ -111,11 +111,9 @@ def calibrate_press(
     plant = read_plant_data(data_dir, product)
     batches = training_batches(plant.batches, train)
     marked = mark_phases(plant.series)
-    steps = plateaus(select_startup(marked, plant.report))
-    production = production_means(select_production(marked, plant.report))
+    steps = plateaus(select_startup(marked, plant.report, batches))
+    production = production_means(select_production(marked, plant.report, batches))
     production["weight"] = plant.laboratory.weight.reindex(production.index)
-    steps = steps[steps.batch.isin(batches)].reset_index(drop=True)
-    production = production[production.index.isin(batches)]
     known = {"tooling_diameter": _known(plant, "diameter"), "label_dose": _known(plant, "dose")}
     function, strength_function = PressFunction(known, FREE), PressFunction(known, STRENGTH_FREE)
     measured = measure_gains(steps, seed=seed)

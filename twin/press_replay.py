@@ -151,7 +151,8 @@ def _replay_batch(
     speed = 1e3 * position.tbl_speed.to_numpy(dtype=float)
     time = (samples.timestamp - samples.timestamp.iloc[0]).dt.total_seconds().to_numpy(dtype=float)
     force = samples.main_comp.to_numpy(dtype=float)
-    valid = (samples.running & ~samples.missing & (samples.main_comp > 0) & (samples.sample_of_run > 0)).to_numpy()
+    recorded = samples.running & ~samples.missing & ~samples.frozen
+    valid = (recorded & (samples.main_comp > 0) & (samples.sample_of_run > 0)).to_numpy()
     started = samples.started.to_numpy()
     window = int(_WINDOW / SAMPLE_PERIOD)
     seen = np.cumsum(valid)

@@ -6,7 +6,7 @@ all tablets go to waste, the loop is open and the operator moves fill depth and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,11 +86,21 @@ def _select(
     return marked[keep]
 
 
-def select_startup(marked: pd.DataFrame, report: DataReport | None = None) -> pd.DataFrame:
-    """The samples of the start-up phases, of a frame from `mark_phases`; counts go into ``report``."""
+def select_startup(
+    marked: pd.DataFrame, report: DataReport | None = None, batches: Collection[int] | None = None
+) -> pd.DataFrame:
+    """The samples of the start-up phases, of a frame from `mark_phases`.
+
+    Args:
+        marked: the samples.
+        report: where used and excluded rows are counted.
+        batches: which batches to use; the others are counted as held back.
+    """
     reasons = {
+        "batch held back": _held_back(marked, batches),
         "stopped (speed 0)": ~marked.running,
         "blank cell": marked.missing,
+        "frozen record": marked.frozen,
         "production (loop closed)": marked.started,
         "no force": marked.main_comp <= 0,
         "first sample after a stop or gap": marked.sample_of_run < 1,
@@ -100,11 +110,21 @@ def select_startup(marked: pd.DataFrame, report: DataReport | None = None) -> pd
     return _select(marked, "start-up", reasons, report)
 
 
-def select_production(marked: pd.DataFrame, report: DataReport | None = None) -> pd.DataFrame:
-    """The samples of steady production, of a frame from `mark_phases`."""
+def _held_back(marked: pd.DataFrame, batches: Collection[int] | None) -> pd.Series[bool]:
+    if batches is None:
+        return pd.Series(False, index=marked.index)
+    return ~marked.batch.isin(batches)
+
+
+def select_production(
+    marked: pd.DataFrame, report: DataReport | None = None, batches: Collection[int] | None = None
+) -> pd.DataFrame:
+    """The samples of steady production; arguments as of `select_startup`."""
     reasons = {
+        "batch held back": _held_back(marked, batches),
         "stopped (speed 0)": ~marked.running,
         "blank cell": marked.missing,
+        "frozen record": marked.frozen,
         "start-up": ~marked.started,
         "no force": marked.main_comp <= 0,
         "first 30 s after a stop or gap": marked.sample_of_run < _SETTLING_SAMPLES,
