@@ -158,8 +158,16 @@ def scenario_of(results: Results) -> Scenario:
 
     metadata = results.metadata
     file = Path(metadata.get("scenario_file") or "scenario.yaml")
-    source = parse_yaml(str(metadata.get("scenario_text") or ""), file)
-    return Scenario.from_source(source, file.parent, file.stem)
+    try:
+        source = parse_yaml(str(metadata.get("scenario_text") or ""), file)
+        return Scenario.from_source(source, file.parent, file.stem)
+    except GalenicError as error:
+        # the lines are those of the text that was kept, not of the file as it is today
+        raise GalenicError(
+            f"the scenario kept with the results cannot be used: {error.message}",
+            cure="run the scenario again with this version",
+            file=results.folder / "metadata.json",
+        ) from error
 
 
 def controllers_of(scenario: Scenario, without: Sequence[str]) -> str:

@@ -122,7 +122,7 @@ def test_a_folder_with_other_files_is_left_alone(command: Command, write: Write,
     ("old", "new", "found", "message"),
     [
         pytest.param("unit: tablet_press", "unit: tablet_pres", "tablet_pres", "tablet_press", id="typo in a unit"),
-        pytest.param("duration: 2 min", "duraton: 2 min", "duraton", "duration", id="typo in a key"),
+        pytest.param("seed: 1", "sead: 1", "sead: 1", "seed", id="typo in a key"),
         pytest.param("6.2 kN", "6.2 mm", "6.2 mm", "dimension", id="wrong unit"),
         pytest.param("unit: tablet_press", "fmu: gone.fmu", "gone.fmu", "gone.fmu", id="missing FMU"),
         pytest.param("unit: tablet_press", "fmu: corrupt.fmu", "corrupt.fmu", "zip", id="corrupt FMU"),
