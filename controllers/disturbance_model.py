@@ -134,12 +134,12 @@ def default_disturbances(surrogate: LinearSurrogate, measured: Sequence[int]) ->
 
 
 def default_wander(surrogate: LinearSurrogate, kind: Kind, signal: str, scale: FloatArray | None = None) -> float:
-    """3 % of the signal's size in an hour; for a ramp, a rate of 30 % of the size per hour."""
+    """2 % of the signal's size in an hour; for a ramp, a rate of 20 % of the size per hour."""
     if kind == "input":
         u = surrogate.inputs[surrogate.input_index(signal)]
-        return 0.03 * max(abs(u.operating_point), u.max - u.min)
+        return 0.02 * max(abs(u.operating_point), u.max - u.min)
     sizes = output_scale(surrogate) if scale is None else scale
-    return (0.3 if kind == "ramp" else 0.03) * float(sizes[surrogate.output_index(signal)])
+    return (0.2 if kind == "ramp" else 0.02) * float(sizes[surrogate.output_index(signal)])
 
 
 def output_scale(surrogate: LinearSurrogate) -> FloatArray:

@@ -130,7 +130,7 @@ class DynamicOptimizer:
         theta = self._theta.reshape(-1, nu)
         weighted = (self._theta * weight[None, :, None]).reshape(-1, nu)
         lengths = [*blocks[:-1], steps - sum(blocks[:-1])]
-        rest = np.concatenate([n * np.array([u.weight_ideal for u in inputs]) for n in lengths])
+        rest = np.concatenate([n * np.array([u.weight_target for u in inputs]) for n in lengths])
         move = np.tile([u.weight_move for u in inputs], nb)
         difference = np.eye(nu) - np.eye(nu, k=-m)
         price = np.array([outputs[i].limit_weight for i in self._limited])

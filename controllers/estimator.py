@@ -70,7 +70,7 @@ class Estimator:
         disturbances: DisturbanceModel,
         measurements: Sequence[MeasurementModel],
         *,
-        process_noise: float = 0.01,
+        process_noise: float = 0.003,
     ) -> None:
         if surrogate.d.any():
             raise GalenicError("a surrogate with direct feed-through (D) cannot be estimated causally here")

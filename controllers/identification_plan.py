@@ -65,7 +65,8 @@ class IdentificationPlan:
         Keys: ``identify: galenic/1``, ``scenario``, ``design_space`` with ``fraction`` (step = fraction of the half
         width of each setpoint's range, 0.5 by default), ``inputs: {signal: {step, value}}``,
         ``outputs: {signal: {integrating}}``, ``period``, ``horizon``, ``settle``, ``tolerance``, ``max_order``,
-        ``validations``, ``seed``, ``parameters: {component: {name: quantity}}``, ``description``. Files are relative to the plan.
+        ``validations``, ``seed``, ``parameters: {component: {name: quantity}}``, ``description``.
+        Files are relative to the plan.
 
         Raises:
             GalenicError: with file, line and cure.

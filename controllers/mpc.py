@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from controllers.base import SampledController
+from controllers.disturbance_model import output_scale
 from controllers.dynamic import DynamicOptimizer
 from controllers.estimator import Estimator
 from controllers.mpc_config import MPCSettings
@@ -23,7 +24,7 @@ class Status(enum.IntEnum):
 
     SOLVED = 0
     WAITING = 1  # before start_after; the estimator runs
-    MEASUREMENT_MISSING = 2  # more values in a row not finite than max_missed
+    MEASUREMENT_MISSING = 2  # more values in a row not finite, or absurd, than max_missed
     TARGET_FAILED = 3
     DYNAMIC_FAILED = 4
     NOT_FINITE = 5  # reference or estimate
@@ -85,6 +86,11 @@ class MPCController(SampledController):
         self._applied: FloatArray | None = None
         self._seen = [0.0] * len(s.measured)
         self._missed = [0] * len(s.measured)
+        size = output_scale(s.surrogate)
+        self._plausible = [
+            (y0 - _FAR * size[m.output], y0 + _FAR * size[m.output])
+            for m, y0 in ((m, outputs[m.output].operating_point) for m in s.measurements)
+        ]
 
     @classmethod
     def from_config(cls, name: str, config: Mapping[str, Any], context: ControllerContext) -> Self:
@@ -127,7 +133,9 @@ class MPCController(SampledController):
         values = np.empty(len(self._settings.measured))
         fresh = []
         for i, channel in enumerate(self._settings.measured):
-            values[i] = channel.factor * self.input_values[channel.index] + channel.offset
+            value = channel.factor * float(self.input_values[channel.index]) + channel.offset
+            low, high = self._plausible[i]
+            values[i] = value if low <= value <= high else math.nan
             if channel.sample is None:
                 is_fresh = True
             else:
@@ -172,6 +180,8 @@ class MPCController(SampledController):
         outputs[self._disturbance_ports] = self.estimator.d
 
 
+#: A value further from the operating point than this many times the output's size is no measurement.
+_FAR = 100.0
 _SHOWN = ("estimate", "reference", "target")
 
 

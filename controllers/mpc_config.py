@@ -34,6 +34,9 @@ from controllers.surrogate import LinearSurrogate
 from cosim.component import ControllerContext, FloatArray, Port
 from fmus.errors import GalenicError, nearest
 
+#: Weight of an operating point as resting value beside inputs whose ideal was chosen.
+_NO_PREFERENCE = 1e-6
+
 
 class MeasurementConfig(Config):
     """How an output is measured; period, delay and noise default to those of the scenario's sensor."""
@@ -56,13 +59,18 @@ class ControlledConfig(Config):
 
 
 class ManipulatedConfig(Config):
-    """What may be done with an input; its hard bounds are the design space's, or narrower."""
+    """What may be done with an input; its hard bounds are the design space's, or narrower.
+
+    ``ideal`` is where it rests when the references leave a choice. Where no input has one, all rest near the
+    surrogate's operating point; where some have, the others follow.
+    """
 
     limits: tuple[Quantity | None, Quantity | None] | None = None
     max_move: Quantity | None = None
     weight_move: float = Field(default=1.0, gt=0.0)
     ideal: Quantity | None = None
     weight_ideal: float = Field(default=0.001, gt=0.0)
+    weight_target: float = Field(default=0.001, gt=0.0)
 
 
 class DisturbanceConfig(Config):
@@ -91,7 +99,7 @@ class MPCConfig(Config):
     blocks: list[int] | None = None
     start_after: Quantity = 0.0
     max_missed: int = Field(default=0, ge=0)
-    process_noise: float = Field(default=0.01, gt=0.0)
+    process_noise: float = Field(default=0.003, gt=0.0)
     solver: str = "daqp"
 
 
@@ -117,7 +125,7 @@ class MPCSettings:
     blocks: list[int]
     period: float
     start_inputs: FloatArray
-    process_noise: float = 0.01
+    process_noise: float = 0.003
     solver: str = "daqp"
     start_after: float = 0.0
     max_missed: int = 0
@@ -293,6 +301,7 @@ class _Reader:
     def _manipulated(self) -> tuple[list[ManipulatedInput], list[Channel], list[Channel], list[float]]:
         context, space = self.context, self.space
         given = {self._index("input", n, ("manipulated", n)): (n, e) for n, e in self.config.manipulated.items()}
+        chosen = any(e is not None and e.ideal is not None for _, e in given.values())
         inputs, fallbacks, targets, start = [], [], [], []
         for index, u in enumerate(self.surrogate.inputs):
             name, entry = given.get(index, (u.name, None))
@@ -319,8 +328,11 @@ class _Reader:
             ideal = u.operating_point
             if entry.ideal is not None:
                 ideal = quantity(entry.ideal, u.unit, context, (*key, "ideal"))
+            weight_ideal = entry.weight_ideal if entry.ideal is not None or not chosen else _NO_PREFERENCE
             inputs.append(
-                ManipulatedInput((low, high), width / 2.0, max_move, entry.weight_move, ideal, entry.weight_ideal)
+                ManipulatedInput(
+                    (low, high), width / 2.0, max_move, entry.weight_move, ideal, weight_ideal, entry.weight_target
+                )
             )
             back = self.wiring.read(Port(f"fallback.{u.name}", port.unit, None), None)
             fallbacks.append(Channel(back, factor, offset))

@@ -49,7 +49,8 @@ class ManipulatedInput:
         max_move: hard limit of the change in one period; may be infinite.
         weight_move: of a change, in units of ``scale``.
         ideal: where it rests when the outputs leave a choice.
-        weight_ideal: of the deviation from there, in units of ``scale``.
+        weight_ideal: of the deviation from there, in units of ``scale``, in the target optimiser.
+        weight_target: of the deviation from the target, in units of ``scale``, in each period of the dynamic optimiser.
     """
 
     bounds: tuple[float, float]
@@ -58,6 +59,7 @@ class ManipulatedInput:
     weight_move: float = 1.0
     ideal: float = 0.0
     weight_ideal: float = 0.001
+    weight_target: float = 0.001
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Objective:
                     f"an input needs finite bounds, lower below upper, not {u.bounds[0]:g} to {u.bounds[1]:g}",
                     cure="add it to the design space",
                 )
-            if min(u.scale, u.max_move, u.weight_move, u.weight_ideal) <= 0.0:
+            if min(u.scale, u.max_move, u.weight_move, u.weight_ideal, u.weight_target) <= 0.0:
                 raise GalenicError("an input's scale, move limit and weights have to be greater than zero")
         for y in self.outputs:
             if y.limits[0] >= y.limits[1]:

@@ -175,7 +175,7 @@ class RatioController(SampledController):
     def _reachable(self, wanted: FloatArray, last: FloatArray) -> FloatArray:
         low = np.clip(last - self._move, self._low, self._high)
         high = np.clip(last + self._move, self._low, self._high)
-        used = wanted > 0.0
+        used = wanted > 1e-9  # kg/h; a flow of nothing has no ratio to keep
         if used.any():
             smallest = float((low[used] / wanted[used]).max())
             largest = float((high[used] / wanted[used]).min())

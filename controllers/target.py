@@ -101,7 +101,7 @@ class TargetOptimizer:
         self._k, self._nt, self._nl, self._size = k, nt, nl, size
         weight = np.array([u.weight_ideal for u in self._objective.inputs])
         h = np.zeros((size, size))
-        h[:k, :k] = 2.0 * (self._u_theta.T * weight) @ self._u_theta + 1e-9 * np.eye(k)
+        h[:k, :k] = 2.0 * (self._u_theta.T * weight) @ self._u_theta + 1e-10 * np.eye(k)
         h[:k, :k] += 2.0 * _IMBALANCE * self._s_theta.T @ self._s_theta
         errors = np.repeat([y.weight for y in tracked], 2)
         limits = np.array([y.limit_weight for y in limited])

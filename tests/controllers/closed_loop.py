@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from synthetic_line import OUTPUTS, SENSORS, Context, Sensors, SyntheticLine
 
 from controllers.identification_plan import IdentificationPlan, InputPlan
 from controllers.identify import identify
 from controllers.mpc import MPCController
 from controllers.surrogate import LinearSurrogate
-from tests.controllers.plants import OUTPUTS, SENSORS, Context, Sensors, SyntheticLine
 
 STEPS = {
     "api_feeder.mass_flow_setpoint": 0.12,
