@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -81,6 +82,15 @@ def _gain_table(c: PressCalibration) -> Iterator[RenderableType]:
         table.add_row(g.name, g.unit, *cells, f"{100 * g.deviation:+.0f} %")
     table.add_row("dln F/dln mass", "1", "", "", f"{c.mass_gain:.2f}", "", "")
     yield table
+    if len(c.gain_variants):
+        low, high = np.percentile(c.gain_variants, [25, 75], axis=0)
+        yield (
+            f"measured over {len(c.gain_variants)} other selections of start-up samples, middle half: fill "
+            f"{low[0]:+.2f} .. {high[0]:+.2f}, gap {low[1]:+.2f} .. {high[1]:+.2f} kN/mm"
+        )
+    if c.gains_within_runs is not None:
+        fill, gap = c.gains_within_runs
+        yield f"measured from moves without a stop in between: fill {fill:+.2f}, gap {gap:+.2f} kN/mm"
 
 
 def _interval(ci: tuple[float, float]) -> str:

@@ -32,8 +32,11 @@ from twin.press_result import Estimate, GainEstimate, PressCalibration, residual
 from twin.press_strength import STRENGTH_FREE, Tabletability, fit_strength, tabletability, with_strength
 from twin.startup import (
     MeasuredGains,
+    Selection,
     estimate_gains,
     force_moves,
+    gain_variants,
+    gains_of_selection,
     mark_phases,
     measure_gains,
     plateaus,
@@ -130,6 +133,8 @@ def calibrate_press(
         product=product,
         parameters=tuple(_estimate(name, parameters[name], function, drawn, trend) for name in _NAMES),
         gains=_gains(measured, fit, drawn),
+        gain_variants=gain_variants(marked, batches),
+        gains_within_runs=gains_of_selection(marked, Selection(within_runs=True), batches),
         residuals=residual_statistics(steps, fit.predicted, fit.predicted_batch, fit.predicted_mean),
         correlation=drawn[list(FREE)].apply(np.log).corr() if len(drawn) > 2 else pd.DataFrame(),
         operating_point=dict(zip(("fill", "gap", "speed", "force"), point, strict=True)),

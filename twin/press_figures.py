@@ -143,7 +143,7 @@ def _draw_trace(axis: Axes, replay: Replay, batch: int, *, first: bool, last: bo
     axis.set_ylim(0.0, 1.15 * top)
     _style(axis, "time since the first record of the batch [h]" if last else "", f"batch {batch}\nforce [kN]", "")
     if first:
-        axis.legend(fontsize=7.5, frameon=False, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0), markerscale=1.8)
+        axis.legend(fontsize=7.5, frameon=False, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1), markerscale=1.8)
 
 
 def _draw_histogram(axis: Axes, replay: Replay) -> None:

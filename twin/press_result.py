@@ -79,6 +79,8 @@ class PressCalibration:
         product: the product code.
         parameters: what the unit model is given.
         gains: measured and model gains; empty where no gains could be measured.
+        gain_variants: measured gains (fill, gap) of other selections of start-up samples, kN/mm, shape (variants, 2).
+        gains_within_runs: measured from moves without a stop in between, kN/mm, shape (2,), or None.
         residuals: of the plateaus' force.
         correlation: of the fitted parameters' logarithms over the bootstrap.
         operating_point: mean of production: ``fill`` mm, ``gap`` mm, ``speed`` 1/h, ``force`` kN.
@@ -96,6 +98,8 @@ class PressCalibration:
     product: int
     parameters: tuple[Estimate, ...]
     gains: tuple[GainEstimate, ...]
+    gain_variants: FloatArray
+    gains_within_runs: FloatArray | None
     residuals: ResidualStatistics
     correlation: pd.DataFrame
     operating_point: dict[str, float]

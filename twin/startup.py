@@ -18,10 +18,6 @@ from twin.plant_data import DataReport
 
 FloatArray = npt.NDArray[np.float64]
 
-#: relative standard deviation of the force in a revolution above which the dies are not yet filled evenly, %
-MAX_SREL = 8.0
-#: tablets to waste in 10 s below which the press is not yet, or no longer, being set up at speed
-MIN_WASTE = 250.0
 #: a larger move between two plateaus is not a small change about one operating point, mm
 MAX_MOVE = 0.6
 #: residual of a force difference from which it counts as an outlier, kN
@@ -32,6 +28,35 @@ _SETTLING_SAMPLES = 3
 _MIN_PRODUCTION_SPEED = 90.0  # 1000 tablets/h
 _MAX_PRODUCTION_WASTE = 100.0  # tablets in 10 s
 _MIN_MOVES = 6
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which samples of a start-up count; the thresholds were chosen among `SELECTION_VARIANTS`.
+
+    Attributes:
+        max_srel: relative standard deviation of the force in a revolution from which the dies are not filled evenly, %.
+        min_waste: tablets to waste in 10 s below which the press is not yet, or no longer, being set up at speed.
+        settled: samples after a stop or gap that are left out.
+        max_move: largest change of fill depth or gap between plateaus that counts as small, mm.
+        within_runs: whether only moves without a stop in between count.
+    """
+
+    max_srel: float = 8.0
+    min_waste: float = 250.0
+    settled: int = 1
+    max_move: float = MAX_MOVE
+    within_runs: bool = False
+
+
+#: selections that are as defensible as the default; the spread of their gains is part of what is not known
+SELECTION_VARIANTS = tuple(
+    Selection(srel, waste, settled, move)
+    for srel in (5.0, 8.0, 15.0)
+    for waste in (0.0, 250.0)
+    for settled in (1, 2)
+    for move in (0.3, 0.6, 1.0)
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +112,10 @@ def _select(
 
 
 def select_startup(
-    marked: pd.DataFrame, report: DataReport | None = None, batches: Collection[int] | None = None
+    marked: pd.DataFrame,
+    report: DataReport | None = None,
+    batches: Collection[int] | None = None,
+    selection: Selection | None = None,
 ) -> pd.DataFrame:
     """The samples of the start-up phases, of a frame from `mark_phases`.
 
@@ -95,7 +123,9 @@ def select_startup(
         marked: the samples.
         report: where used and excluded rows are counted.
         batches: which batches to use; the others are counted as held back.
+        selection: the thresholds.
     """
+    s = selection or Selection()
     reasons = {
         "batch held back": _held_back(marked, batches),
         "stopped (speed 0)": ~marked.running,
@@ -103,9 +133,9 @@ def select_startup(
         "frozen record": marked.frozen,
         "production (loop closed)": marked.started,
         "no force": marked.main_comp <= 0,
-        "first sample after a stop or gap": marked.sample_of_run < 1,
-        f"force scatter in a revolution {MAX_SREL:g} % or more": marked.SREL >= MAX_SREL,
-        f"{MIN_WASTE:g} or fewer tablets to waste in 10 s": marked.wasted <= MIN_WASTE,
+        "first sample after a stop or gap": marked.sample_of_run < s.settled,
+        f"force scatter in a revolution {s.max_srel:g} % or more": marked.SREL >= s.max_srel,
+        f"{s.min_waste:g} or fewer tablets to waste in 10 s": marked.wasted <= s.min_waste,
     }
     return _select(marked, "start-up", reasons, report)
 
@@ -167,12 +197,14 @@ def production_means(production: pd.DataFrame) -> pd.DataFrame:
     return means[means.samples > MIN_PRODUCTION_SAMPLES]
 
 
-def force_moves(steps: pd.DataFrame) -> pd.DataFrame:
+def force_moves(steps: pd.DataFrame, max_move: float = MAX_MOVE, *, within_runs: bool = False) -> pd.DataFrame:
     """Differences between consecutive plateaus of a batch: ``batch``, ``fill``, ``gap``, ``force``."""
     moves = steps.groupby("batch")[["fill", "gap", "force"]].diff()
     moves["batch"] = steps.batch
+    if within_runs:
+        moves = moves[steps.run == steps.run.shift()]
     moves = moves.dropna()
-    small = (moves.fill.abs() <= MAX_MOVE) & (moves.gap.abs() <= MAX_MOVE)
+    small = (moves.fill.abs() <= max_move) & (moves.gap.abs() <= max_move)
     return moves[small & (moves.fill.abs() + moves.gap.abs() > 1e-6)]
 
 
@@ -228,3 +260,20 @@ def measure_gains(
         len(moves),
         len(groups),
     )
+
+
+def gains_of_selection(
+    marked: pd.DataFrame, selection: Selection, batches: Collection[int] | None = None
+) -> FloatArray | None:
+    """(dF/d fill, dF/d gap) in kN/mm of one selection, shape (2,), or None where it leaves too few moves."""
+    steps = plateaus(select_startup(marked, None, batches, selection))
+    moves = force_moves(steps, selection.max_move, within_runs=selection.within_runs)
+    if len(moves) < _MIN_MOVES or np.linalg.matrix_rank(moves[["fill", "gap"]].to_numpy()) < 2:
+        return None
+    return estimate_gains(moves)
+
+
+def gain_variants(marked: pd.DataFrame, batches: Collection[int] | None = None) -> FloatArray:
+    """The gains of each of `SELECTION_VARIANTS` that leaves enough moves, shape (variants, 2)."""
+    found = [gains_of_selection(marked, selection, batches) for selection in SELECTION_VARIANTS]
+    return np.array([gains for gains in found if gains is not None]).reshape(-1, 2)
