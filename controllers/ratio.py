@@ -64,7 +64,8 @@ class RatioController(SampledController):
     there, within the move limits. A setpoint that is not finite holds the outputs.
 
     Ports: in ``total_mass_flow`` and ``api_fraction`` where they are signals, ``track.<target>``, ``track.active``;
-    out ``<target>`` for each feeder, ``total`` (sum of the outputs, kg/h).
+    out ``<target>`` for each feeder, ``total`` (sum of the outputs, kg/h) and ``following`` (1 while supervised): what a level
+    loop above it tracks, ``track: {value: ratio.total, active: ratio.following}``.
 
     Args:
         name: the controller's name.
@@ -98,6 +99,7 @@ class RatioController(SampledController):
         for port in targets:
             wiring.write(port, port.name)
         wiring.write(Port("total", "kg/h", sum(p.start or 0.0 for p in targets), description="sum of the setpoints"))
+        wiring.write(Port("following", "1", 0.0, description="1: a supervisor drives the feeders"))
         super().__init__(name, period, wiring)
         self._total, self._fraction = total, fraction
         api = np.array(api_fractions)
@@ -155,15 +157,16 @@ class RatioController(SampledController):
 
     def do_step(self, communication_point: float, step_size: float) -> None:  # noqa: ARG002 (the contract's signature)
         """One execution at ``communication_point`` (s)."""
-        outputs = self.output_values[:-1]
-        if self.input_values[self._track_active] > 0.5:
+        outputs = self.output_values[:-2]
+        following = bool(self.input_values[self._track_active] > 0.5)
+        if following:
             followed = self.input_values[self._track]
             outputs[:] = np.clip(np.where(np.isfinite(followed), followed, outputs), self._low, self._high)
         else:
             total, fraction = self._total(self.input_values), self._fraction(self.input_values)
             if math.isfinite(total) and math.isfinite(fraction):
                 outputs[:] = self._reachable(self.split(total, fraction), outputs)
-        self.output_values[-1] = outputs.sum()
+        self.output_values[-2:] = outputs.sum(), float(following)
 
     def split(self, total: float, fraction: float) -> FloatArray:
         """Mass flows in kg/h, shape (n,), for a total in kg/h and an API mass fraction."""
