@@ -327,8 +327,11 @@ def _check_header(source: Source) -> None:
 
 def _explain(error: pydantic.ValidationError, source: Source) -> GalenicError:
     """The first problem as an error; the others are counted, with their lines."""
-    problems = sorted(error.errors(include_url=False), key=lambda p: source.line(_key_path(p["loc"], source)) or 0)
-    first, *others = problems
+    problems = error.errors(include_url=False)
+    # a misspelt key is both unknown and missing: what is wrong is the spelling
+    misspelt = {p["loc"][:-1] for p in problems if p["type"] == "extra_forbidden"}
+    problems = [p for p in problems if not (p["type"] == "missing" and p["loc"][:-1] in misspelt)]
+    first, *others = sorted(problems, key=lambda p: source.line(_key_path(p["loc"], source)) or 0)
     path = _key_path(first["loc"], source)
     message, cure = _describe(first, path)
     lines = sorted({line for p in others if (line := source.line(_key_path(p["loc"], source))) is not None})
@@ -342,7 +345,11 @@ def _key_path(loc: tuple[int | str, ...], source: Source) -> KeyPath:
     data: Any = source.data
     path: list[str | int] = []
     for key in loc:
-        exists = key in data if isinstance(data, Mapping) else isinstance(data, list) and isinstance(key, int)
+        exists = (
+            key in data
+            if isinstance(data, Mapping)
+            else isinstance(data, list) and isinstance(key, int) and key < len(data)
+        )
         if not exists:
             break
         data = data[key]

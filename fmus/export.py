@@ -109,6 +109,7 @@ def write_atomically(target: Path, content: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
     try:
+        Path(name).chmod(0o644)  # mkstemp makes it the owner's alone
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()

@@ -61,13 +61,13 @@ def test_a_scenario_is_read_with_times_in_seconds(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "line", "parts"),
     [
-        ("duration:", "duraton:", 1, ["'duration' is missing"]),
+        ("duration:", "duraton:", 3, ["unknown key 'duraton'", "did you mean 'duration'"]),
         ("seed: 3", "sede: 3", 5, ["unknown key 'sede'", "did you mean 'seed'"]),
         ("    start:", "    strat:", 10, ["unknown key 'strat'", "'start'"]),
         ("period: 1 s", "priod: 1 s", 14, ["unknown key 'priod'", "'period'"]),
-        ("at: 10 s", "att: 10 s", 16, ["'at' is missing"]),
-        ("std: 5 %", "sdt: 5 %", 17, ["'std' is missing"]),
-        ("title: A", "titel: A", 23, ["'title' is missing"]),
+        ("at: 10 s", "att: 10 s", 16, ["unknown key 'att'", "'at'"]),
+        ("std: 5 %", "sdt: 5 %", 17, ["unknown key 'sdt'", "'std'"]),
+        ("title: A", "titel: A", 23, ["unknown key 'titel'", "'title'"]),
         ("2 min", "2 kg", 3, ["cannot be converted to 's'"]),
         ("2 min", "soon", 3, ["is not a number with a unit"]),
         ("2 min", "[1]", 3, ["this must be a time"]),
