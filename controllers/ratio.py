@@ -64,8 +64,8 @@ class RatioController(SampledController):
     there, within the move limits. A setpoint that is not finite holds the outputs.
 
     Ports: in ``total_mass_flow`` and ``api_fraction`` where they are signals, ``track.<target>``, ``track.active``;
-    out ``<target>`` for each feeder, ``total`` (sum of the outputs, kg/h) and ``following`` (1 while supervised): what a level
-    loop above it tracks, ``track: {value: ratio.total, active: ratio.following}``.
+    out ``<target>`` for each feeder, ``total`` (sum of the outputs, kg/h) and ``following`` (1 while supervised): what
+    a level loop above it tracks, ``track: {value: ratio.total, active: ratio.following}``.
 
     Args:
         name: the controller's name.
