@@ -52,7 +52,7 @@ def calibration_report(c: PressCalibration) -> Iterator[RenderableType]:
     yield from _gain_table(c)
     yield from _residual_tables(c)
     if len(c.correlation):
-        table = _table("Correlation of the estimates (logarithms, over the bootstrap)", "", *c.correlation.columns)
+        table = _table("Rank correlation of the estimates over the bootstrap", "", *c.correlation.columns)
         for name, row in c.correlation.iterrows():
             table.add_row(str(name), *(f"{v:+.2f}" for v in row))
         yield table

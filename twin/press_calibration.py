@@ -136,7 +136,7 @@ def calibrate_press(
         gain_variants=gain_variants(marked, batches),
         gains_within_runs=gains_of_selection(marked, Selection(within_runs=True), batches),
         residuals=residual_statistics(steps, fit.predicted, fit.predicted_batch, fit.predicted_mean),
-        correlation=drawn[list(FREE)].apply(np.log).corr() if len(drawn) > 2 else pd.DataFrame(),
+        correlation=drawn[list(FREE)].corr(method="spearman") if len(drawn) > 2 else pd.DataFrame(),
         operating_point=dict(zip(("fill", "gap", "speed", "force"), point, strict=True)),
         mass_gain=fit.gains.mass,
         startup_shift=fit.startup_shift,

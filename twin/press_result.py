@@ -82,7 +82,7 @@ class PressCalibration:
         gain_variants: measured gains (fill, gap) of other selections of start-up samples, kN/mm, shape (variants, 2).
         gains_within_runs: measured from moves without a stop in between, kN/mm, shape (2,), or None.
         residuals: of the plateaus' force.
-        correlation: of the fitted parameters' logarithms over the bootstrap.
+        correlation: rank correlation of the fitted parameters over the bootstrap.
         operating_point: mean of production: ``fill`` mm, ``gap`` mm, ``speed`` 1/h, ``force`` kN.
         mass_gain: relative force per relative tablet mass there.
         startup_shift: log density of start-up over production.

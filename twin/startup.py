@@ -134,7 +134,7 @@ def select_startup(
         "production (loop closed)": marked.started,
         "no force": marked.main_comp <= 0,
         "first sample after a stop or gap": marked.sample_of_run < s.settled,
-        f"force scatter in a revolution {s.max_srel:g} % or more": marked.SREL >= s.max_srel,
+        f"force scatter in a revolution {s.max_srel:g} % or more": marked.SREL.ge(s.max_srel),
         f"{s.min_waste:g} or fewer tablets to waste in 10 s": marked.wasted <= s.min_waste,
     }
     return _select(marked, "start-up", reasons, report)

@@ -173,3 +173,26 @@ def test_a_bad_parameter_file_is_refused_with_its_place(tmp_path: Path, text: st
         read_parameter_file(file)
     assert caught.value.file == file
     assert caught.value.line is not None
+
+
+SHIPPED = Path(__file__).parents[2] / "scenarios" / "parameters"
+
+
+def test_shipped_parameters_are_the_units_within_its_bounds_and_name_their_source() -> None:
+    variables = {v.name: v for v, _ in unit_model("tablet_press").parameters}
+    for product in (3, 7):
+        content = yaml.safe_load((SHIPPED / f"tablet_press_product_{product}.yaml").read_text(encoding="utf-8"))
+        assert content["product"] == product
+        assert content["data"]["attribution"] == ATTRIBUTION
+        for name, entry in content["parameters"].items():
+            variable = variables[name]
+            assert entry["unit"] == variable.unit
+            assert variable.minimum is None or entry["value"] >= variable.minimum
+            assert variable.maximum is None or entry["value"] <= variable.maximum
+
+
+@needs_data
+def test_shipped_parameters_are_what_the_command_finds(calibration: PressCalibration) -> None:
+    shipped = read_parameter_file(SHIPPED / f"tablet_press_product_{calibration.product}.yaml")
+    assert shipped.batches == calibration.batches
+    assert shipped.values == pytest.approx(calibration.values, rel=1e-3)
