@@ -180,7 +180,7 @@ def _draw_scores(axis: Axes, replay: Replay) -> None:
     axis.invert_yaxis()
     axis.margins(x=0.15)
     _style(axis, "RMSE of the force [kN]", "", "All replayed batches")
-    axis.legend(fontsize=7.5, frameon=False, loc="lower right")
+    axis.legend(fontsize=7.5, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 0.99), borderpad=0.0)
 
 
 def _draw_moves(axis: Axes, replay: Replay) -> None:
