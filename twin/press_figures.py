@@ -172,15 +172,14 @@ def _draw_scores(axis: Axes, replay: Replay) -> None:
     place = np.arange(len(MODES))
     for offset, (phase, colour) in zip((-0.2, 0.2), (("start-up", _GREY), ("production", _GREEN)), strict=True):
         rmse = pooled[pooled.phase == phase].set_index("mode").rmse.reindex(list(MODES)).to_numpy(dtype=float)
-        axis.barh(place + offset, rmse, 0.38, color=colour, label=phase)
+        axis.barh(place + offset, rmse, 0.38, color=colour)
         for y, value in zip(place + offset, rmse, strict=True):
             if np.isfinite(value):
                 axis.text(value, y, f" {value:.2f}", va="center", fontsize=7)
     axis.set_yticks(place, MODES)
     axis.invert_yaxis()
     axis.margins(x=0.15)
-    _style(axis, "RMSE of the force [kN]", "", "All replayed batches")
-    axis.legend(fontsize=7.5, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 0.99), borderpad=0.0)
+    _style(axis, "RMSE of the force [kN]", "", "Grey: start-up; green: production")
 
 
 def _draw_moves(axis: Axes, replay: Replay) -> None:
