@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -271,6 +271,29 @@ class UnitModel:
                 return variable
         raise GalenicError(f"'{self.name}' has no variable '{name}'")
 
+    def with_starts(self, starts: Mapping[str, float], name: str | None = None) -> UnitModel:
+        """A copy with other start values of inputs, parameters and exact states, and another name where given.
+
+        Raises:
+            GalenicError: a variable does not exist, is calculated, or the value is outside its range.
+        """
+        for key, value in starts.items():
+            variable = self.variable(key)
+            if variable.start is None:
+                raise GalenicError(f"'{key}' of '{self.name}' is calculated and has no start value")
+            _check_range(self.name, variable.name, value, variable.minimum, variable.maximum, variable.unit)
+
+        def started(variable: Variable) -> Variable:
+            return replace(variable, start=starts[variable.name]) if variable.name in starts else variable
+
+        return replace(
+            self,
+            name=name or self.name,
+            inputs=[(started(v), symbol) for v, symbol in self.inputs],
+            parameters=[(started(v), symbol) for v, symbol in self.parameters],
+            states=[replace(s, variable=started(s.variable)) for s in self.states],
+        )
+
     def check(self) -> None:
         """Refuse a model that is not complete: a residual missing, a symbol that was never declared.
 
@@ -318,10 +341,14 @@ class UnitModel:
             raise GalenicError(f"variable '{name}' is declared twice in '{self.name}'")
         base_unit(unit)
         if start is not None:
-            low = -math.inf if minimum is None else minimum
-            high = math.inf if maximum is None else maximum
-            if not low <= start <= high:
-                raise GalenicError(f"start {start} of '{self.name}.{name}' is outside {low} to {high} {unit}")
+            _check_range(self.name, name, start, minimum, maximum, unit)
         if nominal is None:
             nominal = abs(start) if start else 1.0
         return Variable(name, causality, unit, description, start, minimum, maximum, nominal, role, kind, source)
+
+
+def _check_range(model: str, name: str, start: float, minimum: float | None, maximum: float | None, unit: str) -> None:
+    low = -math.inf if minimum is None else minimum
+    high = math.inf if maximum is None else maximum
+    if not low <= start <= high:
+        raise GalenicError(f"start {start} of '{model}.{name}' is outside {low} to {high} {unit}")

@@ -21,18 +21,18 @@ _ILLUSTRATIVE = "illustrative, uncalibrated"
 def tablet_press() -> UnitModel:
     """Build the press.
 
-    With A = pi d^2/4 the die area, s_f fill depth, h gap, n turret speed, rho_b bulk density, phi tabletability of the
-    powder::
+    With A = pi d^2/4 the die area, s_f fill depth, h gap, n turret speed, rho_b bulk density, phi tabletability and
+    psi compressibility of the powder lot (1 for the lot of the calibration)::
 
         rho_fill = rho_fill_ref (rho_b/rho_ref) (1 - xi (n/n_ref - 1))             die-fill density
         m        = rho_fill (A s_f + V_fill) (1 - exp(-(M_z - M_0)/M_e))            tablet mass
         h_load   = h + F/k_m                                                       machine compliance
         SF       = m / (rho_t (A h_load + V_cups))                                 in-die solid fraction
-        F/A      = P_y (ln(1/(1 - SF)) - A_H)                                      Heckel
+        F/A      = psi P_y (ln(1/(1 - SF)) - A_H)                                  Heckel
 
     Solved for s = -ln(1 - SF)::
 
-        q(s) = A P_y (s - A_H) - k_m (m/(rho_t A (1 - e^-s)) - V_cups/A - h) = 0
+        q(s) = A psi P_y (s - A_H) - k_m (m/(rho_t A (1 - e^-s)) - V_cups/A - h) = 0
 
     q increases and is concave for s > 0, and q(A_H) <= 0 for a loaded die: Newton's method from s = A_H converges for
     every input. A die too empty to be loaded is given the mass at which s = A_H, so that F = 0. After ejection::
@@ -51,8 +51,8 @@ def tablet_press() -> UnitModel:
         documentation=__doc__ or "",
     )
     inlet = solid_inlet(m, "inlet", 27.12 / 3600, 0.0885)
-    fill_sp = m.input("fill_depth_setpoint", 6.58, "mm", "fill depth", minimum=2.0, maximum=12.0, role=Role.CPP)
-    gap_sp = m.input("gap_setpoint", 2.08, "mm", "gap of the main rollers", minimum=0.5, maximum=5.0, role=Role.CPP)
+    fill_sp = m.input("fill_depth_setpoint", 6.74, "mm", "fill depth", minimum=2.0, maximum=12.0, role=Role.CPP)
+    gap_sp = m.input("gap_setpoint", 2.1, "mm", "gap of the main rollers", minimum=0.5, maximum=5.0, role=Role.CPP)
     speed_sp = m.input(
         "turret_speed_setpoint", 120000.0, "1/h", "tablets per hour", minimum=0.0, maximum=270000.0, role=Role.CPP
     )
@@ -67,6 +67,16 @@ def tablet_press() -> UnitModel:
         role=Role.DISTURBANCE,
     )
 
+    compressibility = m.input(
+        "yield_factor",
+        1.0,
+        "1",
+        "factor on the yield pressure: compressibility of the powder lot",
+        minimum=0.3,
+        maximum=3.0,
+        role=Role.DISTURBANCE,
+    )
+
     d = m.parameter("tooling_diameter", 8.1, "mm", "punch diameter", source="Zagar & Mihelic 2022: tablet diameter")
     label = m.parameter(
         "label_dose", 20.0, "mg", "API per tablet on the label", source="Zagar & Mihelic 2022: strength"
@@ -77,20 +87,20 @@ def tablet_press() -> UnitModel:
     rho_ref = m.parameter(
         "reference_bulk_density", 480.0, "kg/m^3", "bulk density of the reference powder", source=_ILLUSTRATIVE
     )
-    rho_fill = m.parameter("fill_density", 613.5, "kg/m^3", "die-fill density of the reference powder", source=_PLANT)
-    v_fill = m.parameter("fill_volume_offset", 27.3, "mm^3", "die volume at fill depth 0 (lower cup)", source=_PLANT)
-    v_cups = m.parameter("cup_volume", 54.7, "mm^3", "volume of both punch cups", source=_PLANT)
+    rho_fill = m.parameter("fill_density", 604.8, "kg/m^3", "die-fill density of the reference powder", source=_PLANT)
+    v_fill = m.parameter("fill_volume_offset", 26.6, "mm^3", "die volume at fill depth 0 (lower cup)", source=_PLANT)
+    v_cups = m.parameter("cup_volume", 53.1, "mm^3", "volume of both punch cups", source=_PLANT)
     p_y = m.parameter("yield_pressure", 107.0, "MPa", "Heckel's mean yield pressure", source=_PLANT)
     a_h = m.parameter("heckel_intercept", 0.96, "1", "Heckel's intercept", source=_PLANT, minimum=0.05)
-    k_m = m.parameter("machine_stiffness", 60.0, "kN/mm", "stiffness of machine and punches", source=_PLANT)
+    k_m = m.parameter("machine_stiffness", 42.4, "kN/mm", "stiffness of machine and punches", source=_PLANT)
     xi = m.parameter(
         "speed_effect", 0.0, "1", "relative loss of fill density at twice the reference speed", source=_ILLUSTRATIVE
     )
     n_ref = m.parameter("reference_speed", 120000.0, "1/h", "speed of the fill density", source="Zagar & Mihelic 2022")
     recovery = m.parameter("elastic_recovery", 0.03, "1", "loss of solid fraction after ejection", source=_ILLUSTRATIVE)
-    sigma_0 = m.parameter("strength_nonporous", 2.27, "MPa", "tensile strength at solid fraction 1", source=_PLANT)
-    k_b = m.parameter("strength_porosity", 5.15, "1", "how strength falls with porosity", source=_PLANT)
-    t_cups = m.parameter("cup_height", 1.69, "mm", "height of both cups", source=_PLANT)
+    sigma_0 = m.parameter("strength_nonporous", 2.25, "MPa", "tensile strength at solid fraction 1", source=_PLANT)
+    k_b = m.parameter("strength_porosity", 5.03, "1", "how strength falls with porosity", source=_PLANT)
+    t_cups = m.parameter("cup_height", 1.643, "mm", "height of both cups", source=_PLANT)
     tau_a = m.parameter("actuator_time_constant", 2.0, "s", "lag of fill cam and roller servo", source=_ILLUSTRATIVE)
     tau_n = m.parameter("turret_time_constant", 4.0, "s", "lag of the turret drive", source=_ILLUSTRATIVE)
     zone = m.parameter("filling_zone_mass", 0.2, "kg", "powder in the filling zone", source=_ILLUSTRATIVE)
@@ -119,7 +129,7 @@ def tablet_press() -> UnitModel:
     unloaded = rho_t * 1e-3 * (area * gap + v_cups) * (1.0 - ca.exp(-a_h))
     compact = ca.fmax(weight, unloaded) / (rho_t * 1e-3)  # mm^3 of solid
     s = m.algebraic("heckel_strain", a_h, "1", "-ln(1 - in-die solid fraction)")
-    force = 1e-3 * area * p_y * (s - a_h)  # kN
+    force = 1e-3 * area * compressibility * p_y * (s - a_h)  # kN
     loaded_gap = compact / (area * (1.0 - ca.exp(-s))) - v_cups / area
     m.residual(s, force - k_m * (loaded_gap - gap))
 

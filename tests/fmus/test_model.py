@@ -92,3 +92,15 @@ def test_a_users_own_unit_is_found_by_path(tmp_path: Path) -> None:
     file.write_text("raise RuntimeError('broken')", encoding="utf-8")
     with pytest.raises(GalenicError, match="raises RuntimeError: broken"):
         fmus.unit_model(str(file))
+
+
+def test_other_start_values_make_another_fmu_of_the_same_equations() -> None:
+    press = fmus.unit_model("tablet_press")
+    mine = press.with_starts({"label_dose": 40.0, "fill_depth_setpoint": 7.0}, "my_press")
+    assert mine.name == "my_press"
+    assert mine.variable("label_dose").start == 40.0
+    assert press.variable("label_dose").start == 20.0
+    with pytest.raises(GalenicError, match="outside 2"):
+        press.with_starts({"fill_depth_setpoint": 99.0})
+    with pytest.raises(GalenicError, match="calculated"):
+        press.with_starts({"tablet_weight": 200.0})
