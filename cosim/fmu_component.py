@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import tempfile
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,11 +17,11 @@ import numpy as np
 
 from cosim.component import FloatArray, Kind, Port
 from cosim.fmu_archive import FmuArchive, load_library
+from cosim.fmu_log import FmuLog
 from fmus.errors import GalenicError
 
 _KINDS: dict[str, Kind] = {"Real": "real", "Integer": "integer", "Enumeration": "integer", "Boolean": "boolean"}
 _STATUS = ("fmi2OK", "fmi2Warning", "fmi2Discard", "fmi2Error", "fmi2Fatal", "fmi2Pending")
-_KEPT_MESSAGES = 50
 _SHOWN_MESSAGES = 3
 
 
@@ -53,7 +52,7 @@ class FmuComponent:
         self.outputs = self._ports("output")
         self.input_values = np.array([port.start or 0.0 for port in self.inputs])
         self.output_values = np.zeros(len(self.outputs))
-        self._messages: deque[tuple[int, str]] = deque(maxlen=_KEPT_MESSAGES)
+        self._log = FmuLog()
         self._fmu: Any = None
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._fatal = False
@@ -130,6 +129,7 @@ class FmuComponent:
             fmu.component = None
             with suppress(Exception):
                 fmu.freeLibrary()
+        self._log.close()
         directory, self._directory = self._directory, None
         if directory is not None:
             directory.cleanup()
@@ -153,24 +153,9 @@ class FmuComponent:
     # ---- native side -------------------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        from fmpy import calloc, fmi2, free
-
         self._directory = tempfile.TemporaryDirectory(prefix="galenic-", ignore_cleanup_errors=True)
         fmu = self._fmu = load_library(self.archive, Path(self._directory.name), self.name)
-        callbacks = fmi2.fmi2CallbackFunctions()
-        callbacks.logger = fmi2.fmi2CallbackLoggerTYPE(self._log)
-        callbacks.allocateMemory = fmi2.fmi2CallbackAllocateMemoryTYPE(calloc)
-        callbacks.freeMemory = fmi2.fmi2CallbackFreeMemoryTYPE(free)
-        with suppress(ImportError, OSError, AttributeError):
-            # formats printf-style messages; without it they are kept unformatted
-            from fmpy.logging import addLoggerProxy
-
-            addLoggerProxy(ctypes.byref(callbacks))
-        self._during("fmi2Instantiate", fmu.instantiate, callbacks=callbacks)
-
-    def _log(self, _environment: Any, _instance: bytes, status: int, category: bytes | None, message: bytes) -> None:
-        text = (message or b"").decode("utf-8", "replace").strip()
-        self._messages.append((status, f"{category.decode('utf-8', 'replace')}: {text}" if category else text))
+        self._during("fmi2Instantiate", fmu.instantiate, callbacks=self._log.callbacks())
 
     def _set(self, variables: Any) -> None:
         """Set the variables to ``values`` or, for inputs, to their start values."""
@@ -282,7 +267,9 @@ class FmuComponent:
             )
 
     def _last_messages(self) -> str:
-        serious = [text for status, text in self._messages if status > 0] or [text for _, text in self._messages]
+        serious = [text for status, text in self._log.messages if status > 0] or [
+            text for _, text in self._log.messages
+        ]
         return "; it says: " + " | ".join(serious[-_SHOWN_MESSAGES:]) if serious else ""
 
 

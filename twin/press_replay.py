@@ -46,8 +46,6 @@ MODEL_MODES = ("no offset", "first 10 min", "running offset")
 MODES = (*MODEL_MODES, "force mean, no model", "batch mean (hindsight)")
 PHASES = ("start-up", "production")
 _WINDOW = 600.0  # s
-# an FMU state that decays to 1e-150 during a long stop stops its integrator; at this speed the force is 0 all the same
-_STANDSTILL = 0.5  # 1/h
 # the recorded positions are actual ones, so the FMU's own lags must not be added
 _FOLLOW = {"actuator_time_constant": 0.5, "turret_time_constant": 0.5}
 
@@ -239,7 +237,7 @@ def drive_press(
     # a press that is opened for cleaning stands beyond the FMU's range; it is stopped then
     low = [component.inputs[k].min for k in order]
     high = [component.inputs[k].max for k in order]
-    recorded = np.column_stack([fill, gap, np.maximum(speed, _STANDSTILL)])
+    recorded = np.column_stack([fill, gap, speed])
     recorded = np.clip(recorded, np.array(low, dtype=float), np.array(high, dtype=float))
     for k, value in zip(order, recorded[0], strict=True):
         component.values[names[k]] = float(value)
@@ -251,7 +249,7 @@ def drive_press(
         result[0] = y[force]
         for i in range(1, len(time)):
             u[order] = recorded[i]
-            u[flow], u[density] = max(y[draw], 0.0), bulk[i]
+            u[flow], u[density] = y[draw], bulk[i]
             component.do_step(float(time[i - 1]), float(time[i] - time[i - 1]))
             result[i] = y[force]
     finally:

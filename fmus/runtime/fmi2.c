@@ -102,6 +102,9 @@ static double *inputs(Instance *m) { return m->now.v; }
 static double *parameters(Instance *m) { return m->now.v + FIRST_P; }
 static double *states(Instance *m) { return m->now.v + FIRST_X; }
 
+/* the integrator's estimate of the first step squares its arguments: where the square is denormal it divides 0 by 0 */
+static double without_denormals(double value) { return fabs(value) < 1e-100 ? 0.0 : value; }
+
 static int solve_algebraic(Instance *m) {
     if (N_Z == 0) return 0;
     m->arg[0] = &m->now.time;
@@ -321,8 +324,7 @@ FMI_EXPORT fmi2Status fmi2SetReal(fmi2Component c, const fmi2ValueReference vr[]
                          m->now.time, model_min[r], model_max[r], model_units[r]);
     }
     for (size_t i = 0; i < n; ++i) {
-        /* CasADi's estimate of the first step squares its arguments: a denormal square would give 0/0 */
-        m->now.v[vr[i]] = fabs(value[i]) < 1e-100 ? 0.0 : value[i];
+        m->now.v[vr[i]] = without_denormals(value[i]);
         if (vr[i] >= FIRST_X) m->now.x_start[vr[i] - FIRST_X] = value[i];
     }
     m->now.dirty |= n > 0;
@@ -364,7 +366,7 @@ FMI_EXPORT fmi2Status fmi2DoStep(fmi2Component c, fmi2Real time, fmi2Real h, fmi
             report(m, fmi2Error, "logStatusError", "%s: '%s' is not finite", m->name, model_names[FIRST_X + i]);
         }
     if (failed) return ERROR("%s: the integrator failed between t = %g s and t = %g s", m->name, time, time + h);
-    memcpy(states(m), m->scratch_x, N_X * sizeof(double));
+    for (int i = 0; i < N_X; ++i) states(m)[i] = without_denormals(m->scratch_x[i]);
     memcpy(m->now.v + FIRST_Q, m->scratch_q, N_Q * sizeof(double));
     m->now.time = time + h;
     if (solve_algebraic(m) || evaluate_outputs(m))

@@ -192,3 +192,17 @@ def test_press_never_turns_negative_or_nan(drive: Drive, moves: list[tuple[float
         assert np.all(np.isfinite(values))
         physical = [n for n in names if n != "thickness"]
         assert np.all(values[:, [names.index(n) for n in physical]] >= -1e-9)
+
+
+def test_press_stands_still_over_a_weekend_and_runs_again(drive: Drive) -> None:
+    press = drive("tablet_press").start()
+    force, weight = press.get("main_compression_force"), press.get("tablet_weight")
+    press.record(10.0, 10, [])
+    press.set(turret_speed_setpoint=0.0)
+    press.set(inlet__mass_flow=0.0)
+    draw = press.record(10.0, 6 * 60 * 60, ["draw_mass_flow", "main_compression_force"])
+    assert np.all(draw[:, 0] >= 0)
+    assert draw[-1, 1] == 0.0
+    press.set(turret_speed_setpoint=120000.0, inlet__mass_flow=weight * 1e-6 * 120000 / 3600)
+    press.record(10.0, 20, [])
+    assert press.get("main_compression_force") == pytest.approx(force, rel=1e-6)

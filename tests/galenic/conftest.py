@@ -116,8 +116,3 @@ def command() -> Callable[..., Result]:
         return CliRunner().invoke(app, [str(a) for a in arguments])
 
     return invoke
-
-
-def line_of(file: Path, text: str) -> int:
-    """The line, from 1, in which ``text`` first stands."""
-    return next(n for n, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1) if text in line)

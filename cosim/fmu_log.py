@@ -1,0 +1,56 @@
+"""What FMUs say: one logger for all instances of the process, which sorts the messages by instance."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from collections import deque
+from contextlib import suppress
+from typing import Any
+
+_KEPT = 50
+_logs: dict[int, FmuLog] = {}
+_numbers = itertools.count(1)
+_logger: Any = None
+
+
+class FmuLog:
+    """The last messages of one instance: (status, text). `close` it when the instance is freed."""
+
+    def __init__(self) -> None:
+        self.messages: deque[tuple[int, str]] = deque(maxlen=_KEPT)
+        self._number = next(_numbers)
+
+    def callbacks(self) -> Any:
+        """FMI 2.0 callbacks for ``fmi2Instantiate``; the caller keeps them alive as long as the instance.
+
+        FMPy's native proxy, which formats printf-style messages, holds one logger for the whole process. A logger for
+        each instance would get the messages of others, and be called after it was freed; so there is one, for good.
+        """
+        from fmpy import calloc, fmi2, free
+
+        global _logger
+        _logs[self._number] = self
+        if _logger is None:
+            _logger = fmi2.fmi2CallbackLoggerTYPE(_sort)
+        callbacks = fmi2.fmi2CallbackFunctions()
+        callbacks.logger = _logger
+        callbacks.allocateMemory = fmi2.fmi2CallbackAllocateMemoryTYPE(calloc)
+        callbacks.freeMemory = fmi2.fmi2CallbackFreeMemoryTYPE(free)
+        callbacks.componentEnvironment = self._number
+        with suppress(ImportError, OSError, AttributeError):  # without the proxy, messages are kept unformatted
+            from fmpy.logging import addLoggerProxy
+
+            addLoggerProxy(ctypes.byref(callbacks))
+        return callbacks
+
+    def close(self) -> None:
+        """Receive no more. May be called twice."""
+        _logs.pop(self._number, None)
+
+
+def _sort(environment: int | None, _instance: bytes, status: int, category: bytes | None, message: bytes) -> None:
+    log = _logs.get(environment or 0)
+    if log is not None:
+        text = (message or b"").decode("utf-8", "replace").strip()
+        log.messages.append((status, f"{category.decode('utf-8', 'replace')}: {text}" if category else text))
