@@ -156,7 +156,8 @@ class Simulation:
         """
         self.initialize()
         try:
-            self._advance(count, None)
+            with np.errstate(invalid="ignore"):  # a NaN is reported below, with its signal
+                self._advance(count, None)
         except BaseException as error:
             self._error = str(error) or type(error).__name__
             self.close()
@@ -166,7 +167,8 @@ class Simulation:
         """Advance to the scenario's duration. Raises like `step`; KeyboardInterrupt passes through, results sealed."""
         try:
             self.initialize()
-            self._advance(self.steps - self.completed_steps, progress)
+            with np.errstate(invalid="ignore"):
+                self._advance(self.steps - self.completed_steps, progress)
             if progress is not None:
                 progress(self.time)
         except BaseException as error:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from cosim.component import FloatArray
+from cosim.interrupts import deferred_interrupt
 from fmus.errors import GalenicError
 
 FORMAT = "galenic-results/1"
@@ -59,20 +60,22 @@ class Recorder:
             self.seal()
 
     def seal(self) -> None:
-        """Write the rows in memory as a part. Interrupted and called again, it writes the same part again."""
+        """Write the rows in memory as a part; a Ctrl-C takes effect when it is whole."""
         if self._row == 0 and self._part > 0:
             return
-        rows = self._row
-        write_part(self.folder / PART.format(self._part), ["time", *self.units], self._block[:rows], self.units)
-        self.metadata["rows"] += rows
-        self._row = 0
-        self._part += 1
+        with deferred_interrupt():
+            rows = self._row
+            write_part(self.folder / PART.format(self._part), ["time", *self.units], self._block[:rows], self.units)
+            self.metadata["rows"] += rows
+            self._row = 0
+            self._part += 1
 
     def close(self, complete: bool, **metadata: Any) -> None:
         """Seal the last part and say in the metadata whether the run reached its end."""
-        self.seal()
-        self.metadata |= {"complete": complete, **metadata}
-        write_metadata(self.folder, self.metadata)
+        with deferred_interrupt():
+            self.seal()
+            self.metadata |= {"complete": complete, **metadata}
+            write_metadata(self.folder, self.metadata)
 
 
 def write_part(file: Path, names: Sequence[str], rows: FloatArray, units: Mapping[str, str]) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import twin
 from cosim import Results, Scenario, Simulation, load_scenario, scenario_names, simulate
+from fmus.quantity import parse_quantity
 from galenic.kpi import kpis_of
 
 SHIFT = 8 * 3600.0
@@ -84,3 +87,21 @@ def test_every_shipped_scenario_can_be_built_and_stepped(name: str) -> None:
     with Simulation(load_scenario(name)) as simulation:
         simulation.step(20)
         assert np.all(np.isfinite(simulation.signals[: simulation.system.physical]))
+
+
+def test_lots_vary_as_the_plants_lots_do() -> None:
+    table = pd.read_csv(Path(twin.__file__).with_name("lot_statistics.csv")).set_index("name")["rsd_percent"]
+    lots = {d.signal: d.lots for d in load_scenario("tablet_line").disturbances if d.lots is not None}
+    quoted = {
+        "api_feeder.lot.api_fraction": table["API assay"],
+        "excipient_feeder.lot.bulk_density": table["SMCC bulk density"],
+    }
+    for signal, rsd in quoted.items():
+        assert parse_quantity(lots[signal].rsd, "1") == pytest.approx(rsd / 100)
+    changed = load_scenario("tablet_line_api_lot").disturbances
+    assert any(
+        d.lots is not None and parse_quantity(d.lots.rsd, "1") == pytest.approx(table["API assay"] / 100)
+        for d in changed
+    )
+    (step,) = [d.step for d in load_scenario("tablet_line_density_step").disturbances if d.step is not None]
+    assert parse_quantity(step.by, "1") == pytest.approx(2 * table["SMCC bulk density"] / 100)
