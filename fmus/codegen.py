@@ -29,6 +29,7 @@ def generate_sources(model: UnitModel, guid: str) -> dict[str, str]:
         functions.indicators,
         functions.transition,
         functions.step,
+        functions.sensitivity,
     ]
     generator = ca.CodeGenerator("equations", {"with_header": False, "verbose": False})
     for function in used:

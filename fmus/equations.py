@@ -27,6 +27,8 @@ class UnitFunctions:
         transition: (index, t, x, u, p) -> x, the states after an event.
         step: (t, h, x, z, u, p) -> (x, z, q) over one communication step of h seconds.
         derivative: (t, x, z, u, p) -> dx/dt.
+        sensitivity: (t, h, x, u, p, dx, du) -> (dx, dy), the exact directional derivative of a step: how states and
+            outputs at its end move with the states at its start and the inputs held in it, events included.
     """
 
     initial: Any
@@ -37,6 +39,7 @@ class UnitFunctions:
     transition: Any
     step: Any
     derivative: Any
+    sensitivity: Any
 
 
 def unit_functions(model: UnitModel) -> UnitFunctions:
@@ -55,16 +58,20 @@ def unit_functions(model: UnitModel) -> UnitFunctions:
     y = _column([expression for _, expression in model.outputs])
     index = ca.SX.sym("index")
     jumped = _jumped(model, x, index)
+    algebraic = _algebraic(model, t, x, z, u, p, residual)
+    outputs = ca.Function("galenic_outputs", [t, x, z, u, p, q], [y])
+    step = _step(model, x, z, u, p, ode, residual, integrand, indicators, jumped, index)
 
     return UnitFunctions(
         initial=ca.Function("galenic_initial", [u, p, x_start], [initial]),
-        algebraic=_algebraic(model, t, x, z, u, p, residual),
+        algebraic=algebraic,
         integrand=ca.Function("galenic_integrand", [t, x, z, u, p], [integrand]),
-        outputs=ca.Function("galenic_outputs", [t, x, z, u, p, q], [y]),
+        outputs=outputs,
         indicators=ca.Function("galenic_indicators", [t, x, z, u, p], [indicators]),
         transition=ca.Function("galenic_transition", [index, t, x, u, p], [jumped]),
-        step=_step(model, x, z, u, p, ode, residual, integrand, indicators, jumped, index),
+        step=step,
         derivative=ca.Function("galenic_derivative", [t, x, z, u, p], [ode]),
+        sensitivity=_sensitivity(algebraic, step, outputs),
     )
 
 
@@ -141,3 +148,17 @@ def _step(
     mt, mh, mx, mz, mu, mp = args
     result = integrator(x0=mx / x_nominal, z0=mz / z_nominal, p=ca.vertcat(mt, mh, mu, mp))
     return ca.Function("galenic_step", args, [result["xf"] * x_nominal, result["zf"] * z_nominal, result["qf"]])
+
+
+def _sensitivity(algebraic: Any, step: Any, outputs: Any) -> Any:
+    t, h, x, u, p = (
+        ca.MX.sym(n, m)
+        for n, m in (("t", 1), ("h", 1), ("x", step.numel_in(2)), ("u", step.numel_in(4)), ("p", step.numel_in(5)))
+    )
+    dx, du = ca.MX.sym("dx", x.numel()), ca.MX.sym("du", u.numel())
+    x_end, _, means = step(t, h, x, algebraic(t, x, u, p), u, p)
+    y_end = outputs(t + h, x_end, algebraic(t + h, x_end, u, p), u, p, means)
+    moved = ca.jtimes(ca.vertcat(x_end, y_end), ca.vertcat(x, u), ca.vertcat(dx, du))
+    return ca.Function(
+        "galenic_sensitivity", [t, h, x, u, p, dx, du], list(ca.vertsplit(moved, [0, x.numel(), moved.numel()]))
+    )

@@ -10,6 +10,9 @@ from fmus.equations import UnitFunctions
 from fmus.model import Role, UnitModel, Variable
 from fmus.quantity import base_unit
 
+# in sources/; the one file to compile, it includes the others
+MAIN_SOURCE = "fmi2.c"
+
 
 def model_description(model: UnitModel, functions: UnitFunctions, guid: str, version: str) -> bytes:
     """The XML text, UTF-8. Value references are indices into `UnitModel.variables`."""
@@ -25,16 +28,18 @@ def model_description(model: UnitModel, functions: UnitFunctions, guid: str, ver
         variableNamingConvention="structured",
         numberOfEventIndicators="0",
     )
-    ET.SubElement(
+    kind = ET.SubElement(
         root,
         "CoSimulation",
         modelIdentifier=model.name,
         canHandleVariableCommunicationStepSize="true",
         canGetAndSetFMUstate="true",
         canSerializeFMUstate="true",
+        providesDirectionalDerivative="true",
         canNotUseMemoryManagementFunctions="false",
         needsExecutionTool="false",
     )
+    ET.SubElement(ET.SubElement(kind, "SourceFiles"), "File", name=MAIN_SOURCE)
     _units(root, model)
     categories = ET.SubElement(root, "LogCategories")
     ET.SubElement(categories, "Category", name="logStatusError", description="what failed, with variable and time")

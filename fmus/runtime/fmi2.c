@@ -60,11 +60,13 @@ typedef struct {
     double time;
     int mode, dirty;
     double v[N_ALL + 1], x_start[N_X + 1];
+    double last_time, last_step, last_x[N_X + 1], last_u[N_U + 1]; /* the last step, for its derivatives */
 } Snapshot;
 
 typedef struct {
     Snapshot now;
     double scratch_x[N_X + 1], scratch_z[N_Z + 1], scratch_q[N_Q + 1], indicator[N_E + 1];
+    double seed_x[N_X + 1], seed_u[N_U + 1], moved_x[N_X + 1], moved_y[N_Y + 1];
     const double *arg[SZ_ARG + 1];
     double *res[SZ_RES + 1];
     casadi_int iw[SZ_IW + 1];
@@ -350,6 +352,10 @@ FMI_EXPORT fmi2Status fmi2DoStep(fmi2Component c, fmi2Real time, fmi2Real h, fmi
     m->now.time = time;
     if (solve_algebraic(m) || settle_events(m))
         return ERROR("%s: no consistent state at t = %g s for the present inputs", m->name, time);
+    m->now.last_time = time;
+    m->now.last_step = 0; /* until the step has succeeded */
+    memcpy(m->now.last_x, states(m), N_X * sizeof(double));
+    memcpy(m->now.last_u, inputs(m), N_U * sizeof(double));
     m->arg[0] = &m->now.time;
     m->arg[1] = &h;
     m->arg[2] = states(m);
@@ -369,6 +375,7 @@ FMI_EXPORT fmi2Status fmi2DoStep(fmi2Component c, fmi2Real time, fmi2Real h, fmi
     for (int i = 0; i < N_X; ++i) states(m)[i] = without_denormals(m->scratch_x[i]);
     memcpy(m->now.v + FIRST_Q, m->scratch_q, N_Q * sizeof(double));
     m->now.time = time + h;
+    m->now.last_step = h;
     if (solve_algebraic(m) || evaluate_outputs(m))
         return ERROR("%s: the outputs cannot be evaluated at t = %g s", m->name, m->now.time);
     m->now.dirty = 0;
@@ -429,13 +436,36 @@ FMI_EXPORT fmi2Status fmi2DeSerializeFMUstate(fmi2Component c, const fmi2Byte by
     return fmi2OK;
 }
 
-/* not offered, and the description says so */
+/* of the last step: how outputs and states at its end move with the inputs held in it and the states at its start */
 FMI_EXPORT fmi2Status fmi2GetDirectionalDerivative(fmi2Component c, const fmi2ValueReference unknown[], size_t n_unknown,
                                                    const fmi2ValueReference known[], size_t n_known,
                                                    const fmi2Real seed[], fmi2Real sensitivity[]) {
-    Instance *m = (Instance *)c;
-    (void)unknown, (void)n_unknown, (void)known, (void)n_known, (void)seed, (void)sensitivity;
-    return m ? ERROR("%s: directional derivatives are not provided", m->name) : fmi2Error;
+    REQUIRE(STEPPING | TERMINATED, "fmi2GetDirectionalDerivative")
+    if (!(m->now.last_step > 0)) return ERROR("%s: there is no step yet whose derivative could be asked for", m->name);
+    memset(m->seed_x, 0, sizeof m->seed_x);
+    memset(m->seed_u, 0, sizeof m->seed_u);
+    for (size_t i = 0; i < n_known; ++i) {
+        if (known[i] < N_U) m->seed_u[known[i]] += seed[i];
+        else if (known[i] >= FIRST_X && known[i] < FIRST_Z) m->seed_x[known[i] - FIRST_X] += seed[i];
+        else return ERROR("%s: value reference %u is no input and no state to derive by", m->name, known[i]);
+    }
+    for (size_t i = 0; i < n_unknown; ++i)
+        if (!(unknown[i] >= FIRST_X && unknown[i] < FIRST_Z) && !(unknown[i] >= FIRST_Y && unknown[i] < N_V))
+            return ERROR("%s: value reference %u is no output and no state to derive", m->name, unknown[i]);
+    m->arg[0] = &m->now.last_time;
+    m->arg[1] = &m->now.last_step;
+    m->arg[2] = m->now.last_x;
+    m->arg[3] = m->now.last_u;
+    m->arg[4] = parameters(m);
+    m->arg[5] = m->seed_x;
+    m->arg[6] = m->seed_u;
+    m->res[0] = m->moved_x;
+    m->res[1] = m->moved_y;
+    if (galenic_sensitivity(m->arg, m->res, m->iw, m->w, 0))
+        return ERROR("%s: the derivative of the step from t = %g s failed", m->name, m->now.last_time);
+    for (size_t i = 0; i < n_unknown; ++i)
+        sensitivity[i] = unknown[i] < FIRST_Z ? m->moved_x[unknown[i] - FIRST_X] : m->moved_y[unknown[i] - FIRST_Y];
+    return fmi2OK;
 }
 
 FMI_EXPORT fmi2Status fmi2SetRealInputDerivatives(fmi2Component c, const fmi2ValueReference vr[], size_t n,
