@@ -1,4 +1,4 @@
-"""From a unit model to an FMU file: sources, binary, description, zipped; cached by content."""
+"""From a unit model to an FMU file: sources, binaries, description, zipped; cached by content."""
 
 from __future__ import annotations
 
@@ -8,33 +8,45 @@ import os
 import tempfile
 import uuid
 import zipfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import platformdirs
 
 from fmus.codegen import RUNTIME, generate_sources, unit_functions_quietly
 from fmus.model import UnitModel
-from fmus.model_description import model_description
-from fmus.toolchain import compile_shared_library, compiler_version, this_platform
+from fmus.model_description import MAIN_SOURCE, model_description
+from fmus.toolchain import Platform, chosen_platforms, compile_shared_library, compiler_version, this_platform
 
 # a zip entry carries a date; one date for all makes the same model the same file, byte for byte
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def build_fmu(model: UnitModel, directory: str | Path | None = None) -> Path:
-    """Build the FMU of ``model`` for this platform and return its path.
+def build_fmu(
+    model: UnitModel,
+    directory: str | Path | None = None,
+    *,
+    platforms: Iterable[str] | None = None,
+    on_binary: Callable[[str], None] | None = None,
+) -> Path:
+    """Build the FMU of ``model`` and return its path.
 
     Args:
         model: the unit model.
         directory: where ``<name>.fmu`` is written; without one, the user's cache, where an FMU of the same
-            equations, runtime and compiler is found again instead of compiled.
+            equations, runtime, compiler and platforms is found again instead of compiled.
+        platforms: FMI's names of the platforms to build for, any of `fmus.toolchain.PLATFORM_NAMES`; without them,
+            this platform.
+        on_binary: told the platform of each binary when it is compiled; not called for what the cache has.
 
     Raises:
-        GalenicError: the model is not complete, or does not compile.
+        GalenicError: the model is not complete or does not compile, or a platform is unknown.
     """
-    cached = cache_directory() / f"{model.name}-{model_hash(model)[:16]}" / f"{model.name}.fmu"
+    chosen = [this_platform()] if platforms is None else chosen_platforms(platforms)
+    cached = cache_directory() / f"{model.name}-{_cache_key(model, chosen)}" / f"{model.name}.fmu"
     if not cached.exists():
-        write_atomically(cached, _archive(model))
+        write_atomically(cached, _archive(model, chosen, on_binary))
     if directory is None:
         return cached
     target = Path(directory) / cached.name
@@ -48,7 +60,7 @@ def cache_directory() -> Path:
 
 
 def model_hash(model: UnitModel) -> str:
-    """A hash of all that the binary depends on: equations, values, runtime, CasADi, compiler, platform."""
+    """A hash of all that the binaries depend on: equations, values, runtime, CasADi, compiler."""
     digest = hashlib.sha256()
     for part in (
         *(repr(v) for v in model.variables),
@@ -59,7 +71,7 @@ def model_hash(model: UnitModel) -> str:
         f"{model.name} {model.description} {model.integrator} {model.relative_tolerance} {model.absolute_tolerance}",
         *(f.read_text(encoding="utf-8") for f in sorted(RUNTIME.glob("*.c"))),
         *(Path(__file__).with_name(n).read_text(encoding="utf-8") for n in _GENERATORS),
-        f"{importlib.metadata.version('casadi')} {compiler_version()} {this_platform()}",
+        f"{importlib.metadata.version('casadi')} {compiler_version()}",
     ):
         digest.update(part.encode())
     return digest.hexdigest()
@@ -68,15 +80,18 @@ def model_hash(model: UnitModel) -> str:
 _GENERATORS = ("codegen.py", "equations.py", "export.py", "model_description.py", "toolchain.py")
 
 
-def _archive(model: UnitModel) -> bytes:
+def _cache_key(model: UnitModel, platforms: list[Platform]) -> str:
+    return hashlib.sha256(f"{model_hash(model)} {platforms}".encode()).hexdigest()[:16]
+
+
+def _archive(model: UnitModel, platforms: list[Platform], on_binary: Callable[[str], None] | None) -> bytes:
     guid = "{" + str(uuid.UUID(model_hash(model)[:32])) + "}"
-    platform = this_platform()
     sources = generate_sources(model, guid)
-    binary = compile_shared_library(sources, "fmi2.c", platform)
     description = model_description(model, unit_functions_quietly(model), guid, importlib.metadata.version("galenic"))
     entries: dict[str, bytes] = {
         "modelDescription.xml": description,
-        f"binaries/{platform.fmi_name}/{model.name}{platform.suffix}": binary,
+        **_binaries(model.name, sources, platforms, on_binary),
+        **{f"sources/{name}": text.encode() for name, text in sources.items()},
         "documentation/index.html": _documentation(model).encode(),
     }
     with tempfile.TemporaryFile() as buffer:
@@ -85,6 +100,23 @@ def _archive(model: UnitModel) -> bytes:
                 archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), content, zipfile.ZIP_DEFLATED)
         buffer.seek(0)
         return buffer.read()
+
+
+def _binaries(
+    name: str, sources: dict[str, str], platforms: list[Platform], on_binary: Callable[[str], None] | None
+) -> dict[str, bytes]:
+    """File name in the FMU -> binary, in the order of ``platforms``; the compilers run side by side."""
+    with ThreadPoolExecutor(max_workers=min(len(platforms), os.cpu_count() or 1)) as pool:
+        work = {pool.submit(compile_shared_library, sources, MAIN_SOURCE, p, name): p for p in platforms}
+        try:
+            for done in as_completed(work):
+                done.result()
+                if on_binary is not None:
+                    on_binary(work[done].fmi_name)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        return {f"binaries/{p.fmi_name}/{name}{p.suffix}": compiled.result() for compiled, p in work.items()}
 
 
 def _documentation(model: UnitModel) -> str:

@@ -1,44 +1,75 @@
-"""The compiler: clang as the `ziglang` wheel ships it, the same on every machine."""
+"""The compiler: clang as the `ziglang` wheel ships it, the same on every machine and for every platform."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
 import platform
+import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmus.errors import GalenicError
+from fmus.errors import GalenicError, nearest
 
 
 @dataclass(frozen=True)
 class Platform:
-    """FMI's name of a platform, the compiler's target and the suffix of a shared library."""
+    """FMI's name of a platform, the compiler's target of each processor in its binary, a shared library's suffix."""
 
     fmi_name: str
-    target: str
+    targets: tuple[str, ...]
     suffix: str
 
 
+# glibc 2.17: every Linux since 2014. macOS 11: the first on arm64. FMI 2.0 has no name for Linux on aarch64: FMI 3.0's
 _PLATFORMS = {
-    ("Linux", "x86_64"): Platform("linux64", "x86_64-linux-gnu.2.17", ".so"),
-    ("Linux", "aarch64"): Platform("aarch64-linux", "aarch64-linux-gnu.2.17", ".so"),
-    ("Windows", "AMD64"): Platform("win64", "x86_64-windows-gnu", ".dll"),
-    ("Darwin", "x86_64"): Platform("darwin64", "x86_64-macos", ".dylib"),
-    ("Darwin", "arm64"): Platform("darwin64", "aarch64-macos", ".dylib"),
+    p.fmi_name: p
+    for p in (
+        Platform("linux64", ("x86_64-linux-gnu.2.17",), ".so"),
+        Platform("win64", ("x86_64-windows-gnu",), ".dll"),
+        Platform("darwin64", ("x86_64-macos.11.0", "aarch64-macos.11.0"), ".dylib"),
+        Platform("aarch64-linux", ("aarch64-linux-gnu.2.17",), ".so"),
+    )
+}
+PLATFORM_NAMES = tuple(_PLATFORMS)
+
+_MACHINES = {
+    ("Linux", "x86_64"): "linux64",
+    ("Linux", "aarch64"): "aarch64-linux",
+    ("Windows", "AMD64"): "win64",
+    ("Darwin", "x86_64"): "darwin64",
+    ("Darwin", "arm64"): "darwin64",
 }
 
 
 def this_platform() -> Platform:
     """The platform of this process. Raises GalenicError where no binary can be built for it."""
     key = (platform.system(), platform.machine())
-    if key not in _PLATFORMS:
-        known = ", ".join(f"{system} {machine}" for system, machine in _PLATFORMS)
+    if key not in _MACHINES:
+        known = ", ".join(f"{system} {machine}" for system, machine in _MACHINES)
         raise GalenicError(f"no FMU binary can be built for {key[0]} on {key[1]}", cure=f"supported: {known}")
-    return _PLATFORMS[key]
+    return _PLATFORMS[_MACHINES[key]]
+
+
+def chosen_platforms(names: Iterable[str]) -> list[Platform]:
+    """The platforms of these FMI names, each once, in one order whatever the order of ``names``.
+
+    Raises:
+        GalenicError: a name is unknown, or there is none.
+    """
+    wanted = set(names)
+    for name in sorted(wanted - set(PLATFORM_NAMES)):
+        raise GalenicError(
+            f"no FMU binary can be built for the platform '{name}'",
+            cure=f"{nearest(name, PLATFORM_NAMES)} Platforms: {', '.join(PLATFORM_NAMES)}",
+        )
+    if not wanted:
+        raise GalenicError("no platform was chosen", cure=f"one or more of {', '.join(PLATFORM_NAMES)}")
+    return [p for p in _PLATFORMS.values() if p.fmi_name in wanted]
 
 
 def compiler_version() -> str:
@@ -46,40 +77,48 @@ def compiler_version() -> str:
     return importlib.metadata.version("ziglang")
 
 
-def compile_shared_library(sources: dict[str, str], main: str, target: Platform) -> bytes:
-    """Compile ``sources[main]``, which includes the others, to a shared library and return its bytes.
+def compile_shared_library(sources: dict[str, str], main: str, target: Platform, name: str) -> bytes:
+    """Compile ``sources[main]``, which includes the others, to the shared library ``name`` and return its bytes.
 
     Raises:
         GalenicError: with the compiler's message.
     """
     with tempfile.TemporaryDirectory(prefix="galenic-build-") as folder:
-        for name, text in sources.items():
-            (Path(folder) / name).write_text(text, encoding="utf-8", newline="\n")
-        library = Path(folder) / f"library{target.suffix}"
-        # -ffp-contract=off: the same arithmetic on every processor
-        command = [
-            *(sys.executable, "-m", "ziglang", "cc", "-target", target.target, "-std=c11", "-O2", "-ffp-contract=off"),
-            *(
-                "-shared",
-                "-fPIC",
-                "-fvisibility=hidden",
-                "-fno-sanitize=all",
-                "-s",
-                "-w",
-                main,
-                "-o",
-                library.name,
-                "-lm",
-            ),
-        ]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=_environment())
-        if done.returncode != 0:
-            first = "\n".join((done.stderr or done.stdout).splitlines()[:12])
-            raise GalenicError(
-                f"compiling {main} for {target.target} failed:\n{first}",
-                cure="check that the 'ziglang' package is installed and that the disk is not full",
-            )
-        return library.read_bytes()
+        for file, text in sources.items():
+            (Path(folder) / file).write_text(text, encoding="utf-8", newline="\n")
+        slices = [_compile(Path(folder), main, one, name + target.suffix) for one in target.targets]
+    return slices[0] if len(slices) == 1 else universal_binary(slices)
+
+
+def universal_binary(slices: list[bytes]) -> bytes:
+    """One Mach-O file of several 64-bit Mach-O files, each for its processor (as Apple's `lipo` joins them)."""
+    alignment = 14  # pages of arm64: 2^14 bytes
+    header = struct.pack(">2I", 0xCAFEBABE, len(slices))
+    body, end = b"", 8 + 20 * len(slices)
+    for content in slices:
+        start = -(-end // 2**alignment) * 2**alignment
+        processor = struct.unpack_from("<2I", content, 4)
+        header += struct.pack(">5I", *processor, start, len(content), alignment)
+        body += bytes(start - end) + content
+        end = start + len(content)
+    return header + body
+
+
+def _compile(folder: Path, main: str, target: str, library: str) -> bytes:
+    # -ffp-contract=off: the same arithmetic on every processor
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-std=c11", "-O2", "-ffp-contract=off"]
+    command += ["-shared", "-fPIC", "-fvisibility=hidden", "-fno-sanitize=all", "-s", "-w"]
+    if "-macos" in target:
+        command.append(f"-Wl,-install_name,@rpath/{library}")
+    command += [main, "-o", library, "-lm"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=_environment())
+    if done.returncode != 0:
+        first = "\n".join((done.stderr or done.stdout).splitlines()[:12])
+        raise GalenicError(
+            f"compiling {main} for {target} failed:\n{first}",
+            cure="check that the 'ziglang' package is installed and that the disk is not full",
+        )
+    return (folder / library).read_bytes()
 
 
 def _environment() -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +18,11 @@ EPILOG = """Examples:
 
     galenic export tablet_line --out fmus    (every unit of the scenario)
 
-    galenic export my_unit.py --out fmus"""
+    galenic export my_unit.py --out fmus
+
+    galenic export tablet_press --platform win64    (one binary only)
+
+    galenic export tablet_press --platform linux64 --platform win64"""
 
 
 def register(app: typer.Typer) -> None:
@@ -27,21 +33,56 @@ def register(app: typer.Typer) -> None:
 def export(
     target: Annotated[str, typer.Argument(metavar="UNIT_OR_SCENARIO", help="A unit, FILE.py, or a scenario.")],
     out: Annotated[Path, typer.Option(help="Folder to write the FMUs to.")] = Path(),
+    platform: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Platform to build for, repeatable: linux64, win64, darwin64 (x86-64 and arm64), aarch64-linux, "
+            "or all. Default: all.",
+        ),
+    ] = None,
 ) -> None:
-    """Write units as FMI 2.0 Co-Simulation FMUs for this platform, to use in any tool.
+    """Write units as FMI 2.0 Co-Simulation FMUs, to use in any tool on Linux, Windows and macOS.
 
-    Of a scenario, every component that is a unit becomes <component>.fmu, with the scenario's parameters and starts.
+    Each file holds the binaries of all platforms, built here, and the C sources. With --platform, only the
+    binaries named. The first build for Windows on a machine takes about a minute, later ones seconds.
+
+    Of a scenario, every component that is a unit becomes `COMPONENT.fmu`, with the scenario's parameters and starts.
     """
     from fmus import GalenicError, build_fmu
-    from galenic.console import messages, output
+    from fmus.toolchain import PLATFORM_NAMES, chosen_platforms
+    from galenic.console import output
 
     if out.exists() and not out.is_dir():
         raise GalenicError(f"--out: '{out}' is not a folder", cure="give a folder; it is created where it is missing")
+    wanted = platform or ["all"]
+    names = [p.fmi_name for p in chosen_platforms(PLATFORM_NAMES if "all" in wanted else wanted)]
     console = output()
     for model in _models(target):
-        with messages().status(f"Building {model.name}"):
-            file = build_fmu(model, out)
-        console.print(f"{file}  ({file.stat().st_size / 1024:.0f} KiB)", soft_wrap=True, markup=False)
+        with _progress(model.name, names) as done:
+            file = build_fmu(model, out, platforms=names, on_binary=done)
+        size = f"{file.stat().st_size / 1024:.0f} KiB"
+        console.print(f"{file}  ({size}: {', '.join(names)})", soft_wrap=True, markup=False)
+
+
+@contextmanager
+def _progress(name: str, platforms: list[str]) -> Iterator[Callable[[str], None]]:
+    """A bar over the binaries of one FMU that names those still to come; yields what to tell each when it is there."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from galenic.console import messages
+
+    left = list(platforms)
+    columns = (TextColumn("Building {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = messages()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"{name} for {', '.join(left)}", total=len(left))
+
+        def done(platform: str) -> None:
+            left.remove(platform)
+            bar.update(task, advance=1, description=f"{name} for {', '.join(left)}")
+
+        yield done
 
 
 def _models(target: str) -> list[UnitModel]:
