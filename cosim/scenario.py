@@ -27,6 +27,7 @@ from fmus.quantity import parse_quantity
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIGNAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.\S+")
 _SHORTEST, _LONGEST = 1e-9, 1e10  # s
+_REFERENCE = "correct the value; docs/scenarios.md says what is allowed here"
 _ARROW = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
 
 
@@ -371,7 +372,7 @@ def _describe(problem: Any, path: KeyPath) -> tuple[str, str]:
     for fragment, (expected, cure) in _EXPECTED.items():
         if fragment in kind:
             return f"{where} is {shown}, not {expected}", cure
-    return f"{where} is {shown}: {problem['msg'][:1].lower()}{problem['msg'][1:]}", "correct the value"
+    return f"{where} is {shown}: {problem['msg'][:1].lower()}{problem['msg'][1:]}", _REFERENCE
 
 
 #: Fragments of pydantic's error types, with what should stand there and the cure.

@@ -214,7 +214,9 @@ def _explain(error: pydantic.ValidationError, raw: Mapping[str, Any], scenario: 
     if first["type"] == "missing":
         return scenario.error(where, f"'{name}' is missing in {'.'.join(map(str, where))}", f"add '{name}: ...'")
     message = first["msg"][:1].lower() + first["msg"][1:]
-    return scenario.error(where, f"{'.'.join(map(str, where))}: {message}", "see the example in `galenic run --help`")
+    return scenario.error(
+        where, f"{'.'.join(map(str, where))}: {message}", "docs/scenarios.md says what is allowed here"
+    )
 
 
 def _fields(path: KeyPath) -> list[str]:

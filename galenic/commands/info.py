@@ -19,7 +19,9 @@ EPILOG = """Examples:
 
     galenic info my_plant/granulator.fmu --causality input
 
-    galenic info my_unit.py"""
+    galenic info my_unit.py
+
+    galenic info my_unit.py --markdown"""
 
 _ORDER = ("input", "output", "parameter", "calculatedParameter", "local", "independent")
 
@@ -34,6 +36,9 @@ def info(
     causality: Annotated[
         str | None, typer.Option(help="Only these variables: input, output, parameter or local.")
     ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a unit's variables and parameter sources for a Markdown page.")
+    ] = False,
 ) -> None:
     """Show the variables of an FMU or unit: causality, unit, start, bounds, role; and what its interface can do."""
     from rich.text import Text
@@ -44,6 +49,9 @@ def info(
 
     if causality is not None and causality not in _ORDER:
         raise GalenicError(f"there is no causality '{causality}'", cure=f"one of {', '.join(_ORDER)}")
+    if markdown:
+        _print_markdown(target)
+        return
     if target.lower().endswith(".fmu"):
         file = Path(target)
     else:
@@ -63,6 +71,15 @@ def info(
     console.print(Text(f"Platforms: {', '.join(platforms)}.  File: {file}"), soft_wrap=True)
     for table in _tables(description, roles, causality):
         console.print(table)
+
+
+def _print_markdown(target: str) -> None:
+    from fmus import GalenicError, unit_model
+    from galenic.variable_tables import markdown_tables
+
+    if target.lower().endswith(".fmu"):
+        raise GalenicError("--markdown: an FMU does not say where its parameters are from", cure="name the unit model")
+    typer.echo(markdown_tables(unit_model(target)))
 
 
 def _interface(description: Any) -> str:

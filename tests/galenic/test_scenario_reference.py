@@ -1,0 +1,115 @@
+"""The scenario reference says what is so: its examples run, and it has each key of each section, no more."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from controllers import mpc_config, pi, ratio
+from cosim import build_system, load_scenario, scenario, simulate
+from fmus.errors import GalenicError
+from galenic import kpi_section
+from galenic.kpi import kpis_of
+
+PAGE = Path(__file__).parents[2] / "docs" / "scenarios.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+
+#: The heading below which each section's table stands, with the headings above it where the name alone is not enough.
+SECTIONS: dict[str, type[BaseModel]] = {
+    "Top level": scenario.Scenario,
+    "components": scenario.ComponentSpec,
+    "sensors": scenario.SensorSpec,
+    "disturbances": scenario.DisturbanceSpec,
+    "disturbances/step": scenario.StepSpec,
+    "disturbances/ramp": scenario.RampSpec,
+    "disturbances/noise": scenario.NoiseSpec,
+    "disturbances/lots": scenario.LotsSpec,
+    "controllers/pi": pi.PIConfig,
+    "controllers/pi/track": pi.TrackConfig,
+    "controllers/ratio": ratio.RatioConfig,
+    "controllers/ratio/feeders": ratio.FeederConfig,
+    "controllers/mpc": mpc_config.MPCConfig,
+    "controllers/mpc/measurements": mpc_config.MeasurementConfig,
+    "controllers/mpc/controlled": mpc_config.ControlledConfig,
+    "controllers/mpc/manipulated": mpc_config.ManipulatedConfig,
+    "controllers/mpc/disturbances of the model": mpc_config.DisturbanceConfig,
+    "kpis": kpi_section.KpiSection,
+    "kpis/product": kpi_section.ProductSection,
+    "kpis/quality": kpi_section.QualitySection,
+    "kpis/design_space": kpi_section.DesignSpaceSection,
+    "kpis/solver": kpi_section.SolverSection,
+    "kpis/balance": kpi_section.BalanceSection,
+    "plot": scenario.PlotPanel,
+}
+
+
+def tables() -> dict[str, dict[str, list[str]]]:
+    """The cells of each row by key, by the path of headings."""
+    found: dict[str, dict[str, list[str]]] = {}
+    headings: list[str] = []
+    for line in TEXT.splitlines():
+        if match := re.match(r"(##+) (.*)", line):
+            headings = [*headings[: len(match[1]) - 2], match[2]]
+        elif match := re.match(r"\| `(\w+)` \|", line):
+            found.setdefault("/".join(headings), {})[match[1]] = [c.strip() for c in line.split("|")[2:-1]]
+    return found
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_the_page_names_every_key_and_no_other(heading: str) -> None:
+    fields = SECTIONS[heading].model_fields
+    rows = tables()[heading]
+    assert set(rows) == set(fields)
+    required = {name for name, field in fields.items() if field.is_required()}
+    said = {name for name, cells in rows.items() if cells[1] == "required"}
+    # a controller's type chooses the section, so that its default never counts
+    assert said - {"type"} == required - {"type"}
+
+
+def test_no_section_of_a_scenario_is_left_out() -> None:
+    modules = (scenario, pi, ratio, mpc_config, kpi_section)
+    models = {
+        model
+        for module in modules
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == module.__name__
+    }
+    assert {m for m in models if not m.__name__.startswith("_")} == set(SECTIONS.values())
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_each_complete_example_builds(number: int, tmp_path: Path) -> None:
+    file = tmp_path / "example.yaml"
+    file.write_text(EXAMPLES[number], encoding="utf-8")
+    loaded = load_scenario(file)
+    kpi_section.kpi_section(loaded)
+    assert build_system(loaded).names
+
+
+def test_the_minimal_example_runs_and_holds_the_force(tmp_path: Path) -> None:
+    file = tmp_path / "my_press.yaml"
+    file.write_text(EXAMPLES[0], encoding="utf-8")
+    loaded = load_scenario(file)
+    results = simulate(loaded, out=tmp_path / "run")
+    force = results.frame(["press.main_compression_force"]).iloc[:, 0]
+    assert force.iloc[-60:].mean() == pytest.approx(6.0, abs=0.05)
+    assert any(kpi.name.startswith("weight") for kpi in kpis_of(loaded, results))
+
+
+def test_short_examples_in_cells_are_yaml() -> None:
+    for rows in tables().values():
+        for cells in rows.values():
+            for example in re.findall(r"^`(.*)`$", cells[3]):
+                assert yaml.safe_load(f"key: {example}")["key"] is not None
+
+
+def test_an_error_without_a_better_cure_names_the_page(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(EXAMPLES[1] + "seed: -1\n", encoding="utf-8")
+    with pytest.raises(GalenicError, match=r"docs/scenarios\.md"):
+        load_scenario(file)

@@ -1,0 +1,48 @@
+"""The units' page: its tables are the models', its figures' scenarios build."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cosim import build_system, load_scenario
+from fmus import unit_model, unit_names
+from galenic.variable_tables import markdown_tables
+
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "units.md").read_text(encoding="utf-8")
+UNITS = re.findall(r"^## (\w+)$", TEXT, re.MULTILINE)
+
+
+def test_every_shipped_unit_has_its_section() -> None:
+    assert sorted(UNITS) == unit_names()
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_tables_are_what_the_command_prints(unit: str) -> None:
+    match = re.search(rf"<!-- galenic info {unit} --markdown -->\n(.*?)\n<!-- end -->", TEXT, re.DOTALL)
+    assert match is not None
+    assert match[1] == markdown_tables(unit_model(unit)), f"galenic info {unit} --markdown prints the tables anew"
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_equations_are_those_of_the_model_file(unit: str) -> None:
+    import fmus.units
+
+    source = (Path(fmus.units.__path__[0]) / f"{unit}.py").read_text(encoding="utf-8")
+    written = {line.replace(" ", "") for line in source.splitlines() if " = " in line}
+    section = TEXT.split(f"## {unit}\n")[1].split("\n## ")[0]
+    equations = [line.replace(" ", "") for line in section.splitlines() if line.startswith("    ") and " = " in line]
+    assert len(equations) >= 3
+    missing = [e for e in equations if not any(e in line for line in written)]
+    assert not missing
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_figure_is_there_and_its_scenario_builds(unit: str) -> None:
+    assert f"(images/{unit}.png)" in TEXT
+    assert (DOCS / "images" / f"{unit}.png").stat().st_size < 300_000
+    assert f"galenic run docs/units/{unit}.yaml" in TEXT
+    assert build_system(load_scenario(DOCS / "units" / f"{unit}.yaml")).names
