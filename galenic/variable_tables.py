@@ -19,9 +19,9 @@ _TITLES = {
 _INDEXED = re.compile(r"(.*)\[(\d+)\]")
 
 
-def markdown_tables(model: UnitModel) -> str:
-    """One table for each causality; elements of an array share a row."""
-    return "\n\n".join(_tables(model.variables))
+def markdown_tables(model: UnitModel, causality: str | None = None) -> str:
+    """One table for each causality, or for one; elements of an array share a row."""
+    return "\n\n".join(_tables([v for v in model.variables if causality in (None, v.causality)]))
 
 
 def _tables(variables: Sequence[Variable]) -> Iterator[str]:

@@ -50,7 +50,7 @@ def info(
     if causality is not None and causality not in _ORDER:
         raise GalenicError(f"there is no causality '{causality}'", cure=f"one of {', '.join(_ORDER)}")
     if markdown:
-        _print_markdown(target)
+        _print_markdown(target, causality)
         return
     if target.lower().endswith(".fmu"):
         file = Path(target)
@@ -73,13 +73,13 @@ def info(
         console.print(table)
 
 
-def _print_markdown(target: str) -> None:
+def _print_markdown(target: str, causality: str | None) -> None:
     from fmus import GalenicError, unit_model
     from galenic.variable_tables import markdown_tables
 
     if target.lower().endswith(".fmu"):
         raise GalenicError("--markdown: an FMU does not say where its parameters are from", cure="name the unit model")
-    typer.echo(markdown_tables(unit_model(target)))
+    typer.echo(markdown_tables(unit_model(target), causality))
 
 
 def _interface(description: Any) -> str:

@@ -10,14 +10,17 @@ import yaml
 from pydantic import BaseModel
 
 from controllers import mpc_config, pi, ratio
+from controllers.design_space import DesignSpace
 from cosim import build_system, load_scenario, scenario, simulate
 from fmus.errors import GalenicError
+from fmus.quantity import parse_quantity
 from galenic import kpi_section
 from galenic.kpi import kpis_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "scenarios.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+_BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+EXAMPLES = [block for block in _BLOCKS if re.match("scenario:|extends:", block)]
 
 #: The heading below which each section's table stands, with the headings above it where the name alone is not enough.
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -71,6 +74,19 @@ def test_the_page_names_every_key_and_no_other(heading: str) -> None:
     assert said - {"type"} == required - {"type"}
 
 
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_defaults_are_those_of_the_code(heading: str) -> None:
+    rows = tables()[heading]
+    for name, field in SECTIONS[heading].model_fields.items():
+        said, default = rows[name][1].strip("`"), field.default
+        if name == "type" or isinstance(default, bool) or (not default and default != 0):
+            continue
+        if isinstance(default, int | float):
+            assert parse_quantity(said, "1") == pytest.approx(default), name
+        elif isinstance(default, str):
+            assert said == default, name
+
+
 def test_no_section_of_a_scenario_is_left_out() -> None:
     modules = (scenario, pi, ratio, mpc_config, kpi_section)
     models = {
@@ -99,6 +115,14 @@ def test_the_minimal_example_runs_and_holds_the_force(tmp_path: Path) -> None:
     force = results.frame(["press.main_compression_force"]).iloc[:, 0]
     assert force.iloc[-60:].mean() == pytest.approx(6.0, abs=0.05)
     assert any(kpi.name.startswith("weight") for kpi in kpis_of(loaded, results))
+
+
+def test_the_other_examples_are_design_spaces_that_load(tmp_path: Path) -> None:
+    others = [block for block in _BLOCKS if block not in EXAMPLES]
+    assert len(others) == 1
+    file = tmp_path / "space.yaml"
+    file.write_text(others[0], encoding="utf-8")
+    assert DesignSpace.load(file).setpoints
 
 
 def test_short_examples_in_cells_are_yaml() -> None:
