@@ -1,0 +1,54 @@
+"""All verdicts on one FMU file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fmus.check.archive import check_archive
+from fmus.check.description import RULES, SCHEMA, VARIABLES, check_description, read_description
+from fmus.check.dynamic import CHECKS, check_dynamics
+from fmus.check.platforms import PLATFORMS, check_platforms
+from fmus.check.verdict import Outcome, Verdict
+from fmus.errors import GalenicError
+
+#: seconds that one dynamic check may take
+TIME_LIMIT = 30.0
+
+
+def check_fmu(file: str | Path, *, time_limit: float = TIME_LIMIT) -> Iterator[Verdict]:
+    """Check an FMU, and give each verdict as it comes.
+
+    Args:
+        file: the .fmu file, from any tool.
+        time_limit: seconds that each dynamic check may take in its own process.
+
+    Raises:
+        GalenicError: there is no such file.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise GalenicError(f"there is no FMU file {file}", cure="check the path")
+    return _verdicts(file, time_limit)
+
+
+def _verdicts(file: Path, time_limit: float) -> Iterator[Verdict]:
+    archive, names = check_archive(file)
+    yield archive
+    if "modelDescription.xml" not in names:
+        why = "the archive has no model description" if names else "the archive cannot be read"
+        yield from (Verdict.skipped(check, why) for check in (SCHEMA, RULES, VARIABLES, PLATFORMS, *CHECKS))
+        return
+    yield from check_description(file)
+    try:
+        description = read_description(file)
+    except Exception:
+        why = "modelDescription.xml cannot be read"
+        yield from (Verdict.skipped(check, why) for check in (PLATFORMS, *CHECKS))
+        return
+    if archive.outcome == Outcome.FAILED:
+        why = "the archive is not safe to unpack"
+        yield from (Verdict.skipped(check, why) for check in (PLATFORMS, *CHECKS))
+        return
+    yield from check_platforms(file, description, names)
+    yield from check_dynamics(file, description, names, time_limit)

@@ -1,0 +1,131 @@
+"""The binaries of an FMU: for which platforms, and whether they load where nothing else is installed."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from fmus.check.binary import Binary, read_binary
+from fmus.check.functions import required_functions
+from fmus.check.verdict import Verdict, shortened
+
+PLATFORMS = "platforms"
+_SUFFIX = {"linux": ".so", "windows": ".dll", "darwin": ".dylib"}
+# FMI 2.0's names, and what others write; FMI 3.0's are machine-system
+_FMI2 = {
+    "linux64": ("linux", {"x86_64"}),
+    "linux32": ("linux", {"x86"}),
+    "win64": ("windows", {"x86_64"}),
+    "win32": ("windows", {"x86"}),
+    "darwin64": ("darwin", {"x86_64", "aarch64"}),
+}
+_SYSTEM = {
+    "linux": re.compile(r"lib(c|m|pthread|dl|rt)\.so\.\d+|ld-linux.*\.so\.\d+|linux-vdso\.so\.1"),
+    "windows": re.compile(
+        r"(kernel32|user32|advapi32|msvcrt|ucrtbase|ntdll|ws2_32|ole32|oleaut32|shell32|shlwapi|bcrypt|gdi32|rpcrt4"
+        r"|version|winmm|psapi|dbghelp|crypt32|secur32|api-ms-win-.*)\.dll",
+        re.IGNORECASE,
+    ),
+    "darwin": re.compile(r"/usr/lib/.*|/System/Library/.*"),
+}
+_USUAL = re.compile(
+    r"libgcc_s\.so\.1|libstdc\+\+\.so\.6|libgomp\.so\.1|libgfortran\.so\.\d|(vcruntime|msvcp|concrt|vcomp)\d+(_\d)?\.dll",
+    re.IGNORECASE,
+)
+
+
+def check_platforms(file: Path, description: Any, names: set[str]) -> list[Verdict]:
+    """A verdict on the set of platforms, and one on each binary."""
+    identifier = _identifier(description)
+    folders = sorted({n.split("/")[1] for n in names if re.match(r"binaries/[^/]+/.", n)})
+    failures, binaries = [], {}
+    for folder in folders:
+        system, _ = _expected(folder)
+        wanted = [f"binaries/{folder}/{identifier}{s}" for s in ([_SUFFIX[system]] if system else _SUFFIX.values())]
+        found = next((name for name in wanted if name in names), None)
+        if found is None:
+            failures.append(f"binaries/{folder} has no {identifier}{_SUFFIX.get(system, '')}")
+        else:
+            binaries[folder] = found
+    has_sources = any(n.startswith("sources/") and n.endswith((".c", ".cpp", ".cc")) for n in names)
+    if not folders and not has_sources:
+        failures.append("there is neither a binary nor source code in it")
+    warnings = ["sources only: many tools want a binary"] if not folders and has_sources else []
+    warnings += [f"no common tool knows the platform '{f}'" for f in folders if not _expected(f)[0]]
+    fine = ", ".join(folders) + (" and sources" if has_sources else "")
+    verdicts = [Verdict.judged(PLATFORMS, failures, warnings, fine)]
+    with zipfile.ZipFile(file) as archive:
+        for folder, name in binaries.items():
+            verdicts.append(_binary(archive.read(name), folder, description, names))
+    return verdicts
+
+
+def _identifier(description: Any) -> str:
+    kinds = (description.coSimulation, description.modelExchange, getattr(description, "scheduledExecution", None))
+    return str(next((kind.modelIdentifier for kind in kinds if kind is not None), description.modelName))
+
+
+def _expected(folder: str) -> tuple[str, set[str]]:
+    """The system and the processors of a platform's name; an empty system if the name says nothing."""
+    if folder in _FMI2:
+        return _FMI2[folder]
+    machine, _, system = folder.partition("-")
+    system = re.sub(r"-.*", "", system)
+    return (system, {machine}) if system in _SUFFIX else ("", set())
+
+
+def _binary(data: bytes, folder: str, description: Any, names: set[str]) -> Verdict:
+    check = f"binary {folder}"
+    try:
+        slices = read_binary(data)
+    except ValueError as error:
+        return Verdict.judged(check, [str(error)], [], "")
+    required = required_functions(
+        description.fmiVersion,
+        co_simulation=description.coSimulation is not None,
+        model_exchange=description.modelExchange is not None,
+    )
+    system, machines = _expected(folder)
+    failures, warnings = [], []
+    for part in slices:
+        if system and (part.system != system or part.machine not in machines):
+            failures.append(f"it is for {part.machine} {part.system}, not for {folder}")
+        bad, doubtful = _needs(part, folder, names)
+        failures += bad
+        warnings += doubtful
+        if missing := sorted(required - part.exports):
+            failures.append(f"it lacks {len(missing)} of {len(required)} functions: {shortened(missing, ', ')}")
+    exported = f"all {len(required)} functions" if required else "functions not checked"
+    facts = f"{' and '.join(p.machine for p in slices)}, {exported}, needs {_all_needs(slices)}"
+    return Verdict.judged(check, failures, warnings, facts)
+
+
+def _needs(part: Binary, folder: str, names: set[str]) -> tuple[list[str], list[str]]:
+    failures, warnings = [], []
+    for library in sorted(part.needs):
+        base = re.split(r"[/\\]", library)[-1]
+        if _SYSTEM[part.system].fullmatch(library):
+            continue
+        if f"binaries/{folder}/{base}" in names:
+            warnings.append(f"it needs {base}, which it brings: not every tool finds it there")
+        elif _USUAL.fullmatch(base):
+            warnings.append(f"it needs {base}, which is not on every machine")
+        else:
+            failures.append(f"it needs {library}, which is neither part of the system nor in the FMU")
+    return failures, warnings
+
+
+def _all_needs(slices: list[Binary]) -> str:
+    libraries = sorted({re.split(r"[/\\]", n)[-1] for part in slices for n in part.needs})
+    if len(libraries) > 3 and slices[0].system == "windows":
+        libraries = ["Windows' own libraries"]
+    glibc = [
+        tuple(int(n) for n in found[1].split("."))
+        for part in slices
+        for version in part.versions
+        if (found := re.fullmatch(r"GLIBC_([\d.]+)", version))
+    ]
+    newest = f" (glibc {'.'.join(map(str, max(glibc)))})" if glibc else ""
+    return (", ".join(libraries) or "nothing") + newest

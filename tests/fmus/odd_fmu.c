@@ -1,0 +1,133 @@
+/* A first-order lag with two outputs as a complete FMI 2.0 Co-Simulation FMU, and by -D what can be wrong with one.
+   x' = (u - x) / tau, explicit Euler; y = x, z = 2 u. Value references: 0 u, 1 tau, 2 y, 3 z. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined _WIN32
+#define API __declspec(dllexport)
+#else
+#define API __attribute__((visibility("default")))
+#endif
+#define ALLOWED(modes) if (!(((lag *)c)->mode & (modes))) return 3
+typedef void *comp;
+typedef struct { double r[4], x, t; int mode; } lag; /* mode: 1 made, 2 initialising, 4 stepping, 8 terminated */
+#if defined SHARED
+static double shared;
+#endif
+
+static void reset(lag *m) { memset(m, 0, sizeof *m); m->r[0] = m->r[1] = 1.0; m->mode = 1; }
+static void outputs(lag *m) { m->r[2] = m->x; m->r[3] = 2.0 * m->r[0]; }
+
+API const char *fmi2GetTypesPlatform(void) { return "default"; }
+API const char *fmi2GetVersion(void) { return "2.0"; }
+API int fmi2SetDebugLogging(comp c, int on, size_t n, const char *const s[]) { return 0; }
+API comp fmi2Instantiate(const char *name, int type, const char *guid, const char *resources, const void *cb, int v, int log) {
+  if (strcmp(guid, "{odd}")) return NULL;
+  lag *m = malloc(sizeof(lag));
+  reset(m);
+  return m;
+}
+API void fmi2FreeInstance(comp c) { free(c); }
+API int fmi2SetupExperiment(comp c, int td, double tol, double t0, int sd, double t1) { ALLOWED(1); ((lag *)c)->t = t0; return 0; }
+API int fmi2EnterInitializationMode(comp c) { ALLOWED(1); ((lag *)c)->mode = 2; return 0; }
+API int fmi2ExitInitializationMode(comp c) { ALLOWED(2); ((lag *)c)->mode = 4; outputs(c); return 0; }
+API int fmi2Terminate(comp c) { ALLOWED(4); ((lag *)c)->mode = 8; return 0; }
+API int fmi2Reset(comp c) {
+#if defined NO_RESET
+  ((lag *)c)->mode = 1;
+#else
+  reset(c);
+#endif
+  return 0;
+}
+API int fmi2GetReal(comp c, const unsigned vr[], size_t n, double v[]) {
+  ((lag *)c)->r[3] = 2.0 * ((lag *)c)->r[0]; /* y changes in a step only */
+  for (size_t k = 0; k < n; k++) { if (vr[k] >= 4) return 3; v[k] = ((lag *)c)->r[vr[k]]; }
+  return 0;
+}
+API int fmi2SetReal(comp c, const unsigned vr[], size_t n, const double v[]) {
+  for (size_t k = 0; k < n; k++) {
+    if (vr[k] >= 2) return 3;
+#if !defined TAKES_NAN
+    if (!isfinite(v[k])) return 3;
+#endif
+    ((lag *)c)->r[vr[k]] = v[k];
+  }
+  return 0;
+}
+API int fmi2DoStep(comp c, double t, double h, int no_set) {
+  lag *m = c;
+#if !defined LENIENT
+  ALLOWED(4);
+  if (!(h > 0)) return 3;
+#endif
+#if defined CRASH
+  if (t > 0.25) *(volatile int *)0 = 1;
+#endif
+#if defined HANG
+  for (volatile int k = 1; t > 0.25 && k;) ;
+#endif
+#if defined SHARED
+  m->x = shared;
+#endif
+  m->x += h * (m->r[0] - m->x) / m->r[1];
+#if defined SHARED
+  shared = m->x;
+#endif
+#if defined DIVERGE
+  if (t > 0.25) m->x = INFINITY;
+#endif
+  m->t = t + h;
+  outputs(m);
+  return 0;
+}
+API int fmi2GetFMUstate(comp c, void **s) {
+  if (!*s) *s = malloc(sizeof(lag));
+  memcpy(*s, c, sizeof(lag));
+  return 0;
+}
+API int fmi2SetFMUstate(comp c, void *s) {
+#if !defined LYING_STATE
+  lag *m = c;
+  double x = m->x;
+  memcpy(m, s, sizeof(lag));
+#if defined FORGETFUL_STATE
+  m->x = x;
+#endif
+#endif
+  return 0;
+}
+API int fmi2FreeFMUstate(comp c, void **s) { free(*s); *s = NULL; return 0; }
+API int fmi2SerializedFMUstateSize(comp c, void *s, size_t *n) { *n = sizeof(lag); return 0; }
+API int fmi2SerializeFMUstate(comp c, void *s, char *b, size_t n) { memcpy(b, s, sizeof(lag)); return 0; }
+API int fmi2DeSerializeFMUstate(comp c, const char *b, size_t n, void **s) {
+  if (!*s) *s = malloc(sizeof(lag));
+  memcpy(*s, b, sizeof(lag));
+  return 0;
+}
+/* at a communication point */
+API int fmi2GetDirectionalDerivative(comp c, const unsigned *u, size_t nu, const unsigned *k, size_t nk, const double *dk, double *du) {
+#if defined WRONG_DERIVATIVE
+  const double slope = 2.2;
+#else
+  const double slope = 2.0;
+#endif
+  for (size_t i = 0; i < nu; i++) du[i] = u[i] == 3 && k[0] == 0 ? slope * dk[0] : 0.0;
+  return 0;
+}
+#define UNSUPPORTED(name, ...) API int name(__VA_ARGS__) { return 3; }
+#define ACCESS(Kind) UNSUPPORTED(fmi2Get##Kind, comp c, const unsigned *v, size_t n, void *x) UNSUPPORTED(fmi2Set##Kind, comp c, const unsigned *v, size_t n, const void *x)
+ACCESS(Integer)
+ACCESS(Boolean)
+ACCESS(String)
+UNSUPPORTED(fmi2SetRealInputDerivatives, comp c, const unsigned *v, size_t n, const int *o, const double *x)
+UNSUPPORTED(fmi2GetRealOutputDerivatives, comp c, const unsigned *v, size_t n, const int *o, double *x)
+#if !defined INCOMPLETE
+UNSUPPORTED(fmi2CancelStep, comp c)
+#endif
+UNSUPPORTED(fmi2GetStatus, comp c, int k, int *v)
+UNSUPPORTED(fmi2GetRealStatus, comp c, int k, double *v)
+UNSUPPORTED(fmi2GetIntegerStatus, comp c, int k, int *v)
+UNSUPPORTED(fmi2GetBooleanStatus, comp c, int k, int *v)
+UNSUPPORTED(fmi2GetStringStatus, comp c, int k, const char **v)
