@@ -53,7 +53,7 @@ def _rules(file: Path, schema_failed: bool) -> Verdict:
 
     if schema_failed:
         return Verdict.skipped(RULES, "FMPy stops at the schema")
-    problems = [str(p) for p in validate_fmu(str(file))]
+    problems = [str(p).rstrip(".") for p in validate_fmu(str(file))]
     return Verdict.judged(RULES, problems, [], "names, structure, starts and units in order")
 
 

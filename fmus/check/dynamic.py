@@ -15,7 +15,7 @@ from typing import Any
 
 from fmus.check.job import Job, job_of
 from fmus.check.probes import PROBES
-from fmus.check.verdict import Verdict
+from fmus.check.verdict import Outcome, Verdict
 
 CHECKS = tuple(PROBES)
 _FLAGGED = {
@@ -44,11 +44,14 @@ def check_dynamics(file: Path, description: Any, names: set[str], time_limit: fl
                 yield Verdict.skipped(check, reason)
                 continue
             verdict, hung = _run(job.for_check(check))
+            if check == "instantiation" and verdict.outcome == Outcome.FAILED:
+                why = "the FMU cannot be instantiated"
+                if "needsExecutionTool" in job.flags:
+                    why = "the FMU needs the tool that made it"
+                    verdict = Verdict.skipped(check, f"{why}; without it: {verdict.found}")
             yield verdict
             if hung:
                 why = f"the FMU hung in '{check}'"
-            elif check == "instantiation" and verdict.outcome == "failed":
-                why = "the FMU cannot be instantiated"
 
 
 def _library(description: Any) -> str:
@@ -64,8 +67,6 @@ def _obstacle(description: Any, names: set[str]) -> str:
         return f"FMI {description.fmiVersion}; dynamic checks are for FMI 2.0"
     if description.coSimulation is None:
         return "it has no Co-Simulation interface"
-    if description.coSimulation.needsExecutionTool:
-        return "it needs the tool that made it"
     return "" if _library(description) in names else f"it has no binary for this machine ({platform})"
 
 

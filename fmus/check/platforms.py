@@ -67,6 +67,13 @@ def _identifier(description: Any) -> str:
     return str(next((kind.modelIdentifier for kind in kinds if kind is not None), description.modelName))
 
 
+def _needs_tool(description: Any) -> bool:
+    """Whether the FMU says that the tool that made it must be installed, which then brings libraries."""
+    return any(
+        kind is not None and kind.needsExecutionTool for kind in (description.coSimulation, description.modelExchange)
+    )
+
+
 def _expected(folder: str) -> tuple[str, set[str]]:
     """The system and the processors of a platform's name; an empty system if the name says nothing."""
     if folder in _FMI2:
@@ -88,12 +95,13 @@ def _binary(data: bytes, folder: str, description: Any, names: set[str]) -> Verd
         model_exchange=description.modelExchange is not None,
     )
     system, machines = _expected(folder)
-    failures, warnings = [], []
+    failures: list[str] = []
+    warnings: list[str] = []
     for part in slices:
         if system and (part.system != system or part.machine not in machines):
             failures.append(f"it is for {part.machine} {part.system}, not for {folder}")
         bad, doubtful = _needs(part, folder, names)
-        failures += bad
+        (warnings if _needs_tool(description) else failures).extend(bad)
         warnings += doubtful
         if missing := sorted(required - part.exports):
             failures.append(f"it lacks {len(missing)} of {len(required)} functions: {shortened(missing, ', ')}")
@@ -103,17 +111,20 @@ def _binary(data: bytes, folder: str, description: Any, names: set[str]) -> Verd
 
 
 def _needs(part: Binary, folder: str, names: set[str]) -> tuple[list[str], list[str]]:
-    failures, warnings = [], []
+    foreign, brought, usual = [], [], []
     for library in sorted(part.needs):
         base = re.split(r"[/\\]", library)[-1]
         if _SYSTEM[part.system].fullmatch(library):
             continue
         if f"binaries/{folder}/{base}" in names:
-            warnings.append(f"it needs {base}, which it brings: not every tool finds it there")
+            brought.append(base)
         elif _USUAL.fullmatch(base):
-            warnings.append(f"it needs {base}, which is not on every machine")
+            usual.append(base)
         else:
-            failures.append(f"it needs {library}, which is neither part of the system nor in the FMU")
+            foreign.append(library)
+    failures = [f"it needs {', '.join(foreign)}: neither part of the system nor in the FMU"] if foreign else []
+    warnings = [f"it needs {', '.join(usual)}: not on every machine"] if usual else []
+    warnings += [f"it needs {', '.join(brought)}, which it brings: not every tool finds them there"] if brought else []
     return failures, warnings
 
 

@@ -28,12 +28,13 @@ def instantiation(library: Library) -> Found:
     failures = [] if texts["GetVersion"] == b"2.0" else [f"fmi2GetVersion says {texts['GetVersion']!r}, not 2.0"]
     if texts["GetTypesPlatform"] != b"default":
         failures.append(f"fmi2GetTypesPlatform says {texts['GetTypesPlatform']!r}, not default")
-    Instance(library).free()
+    different = _other_starts(library)
+    warnings = [f"the binary does not start as described: {_some(different, quote='')}"] if different else []
     try:
         Instance(library, guid="{not-the-guid-of-this-fmu}").free()
     except FmuError:
-        return failures, [], "loads, refuses a wrong guid"
-    return failures, ["it accepts a wrong guid: a description of another version would not be noticed"], ""
+        return failures, warnings, "loads, starts as described, refuses a wrong guid"
+    return failures, ["it accepts a wrong guid: a description of another version would not be noticed", *warnings], ""
 
 
 def experiment(library: Library) -> Found:
@@ -61,8 +62,10 @@ def experiment(library: Library) -> Found:
 def state_machine(library: Library) -> Found:
     """The life of an instance, twice with a reset between, gives the same values."""
     outputs = _observed(library.job)
+    first = _fresh(library, outputs)
     instance = Instance(library)
-    first = instance.start().run(_STEPS, outputs)
+    _move_inputs(instance.start())
+    instance.run(_STEPS, outputs)
     instance.need("Terminate")
     instance.need("Reset")
     second = instance.start().run(_STEPS, outputs)
@@ -98,7 +101,7 @@ def wrong_calls(library: Library) -> Found:
         ("setting an unknown value reference", True, lambda i: i.set(stranger, 0.0)),
     )
     expected = _fresh(library, outputs)
-    accepted, unhealed = [], []
+    accepted, unhealed, broken = [], [], []
     for what, started, attempt in cases:
         instance = Instance(library)
         if started:
@@ -107,13 +110,15 @@ def wrong_calls(library: Library) -> Found:
             if attempt(instance) <= 1:
                 accepted.append(what)
             if not _heals(instance, outputs, expected):
-                unhealed.append(f"fmi2Reset does not heal the instance after {what}")
+                unhealed.append(what)
         except FmuError as failure:
-            unhealed.append(f"{what}: {failure}")
+            broken.append(f"after {what}: {failure}")
             continue
         instance.free()
     warnings = [f"accepts {', '.join(accepted)}"] if accepted else []
-    return [], warnings + unhealed, f"{len(cases)} wrong calls refused with an error; fmi2Reset heals"
+    if unhealed:
+        warnings.append(f"fmi2Reset does not heal the instance after {', '.join(unhealed)}")
+    return [], warnings + broken, f"{len(cases)} wrong calls refused with an error; fmi2Reset heals"
 
 
 def fmu_state(library: Library) -> Found:
@@ -183,8 +188,8 @@ def variable_step(library: Library) -> Found:
     apart = [
         (abs(a - b) / max(abs(a), abs(b)), v.name) for v, a, b in zip(outputs, equal, varied, strict=True) if a != b
     ]
-    worst = "the same outputs" if not apart else "outputs within {:.1g} ('{}')".format(*max(apart))
-    return [], [], f"steps of 0.25 to 2 times {job.step:g} s; {worst} of equal steps"
+    within = "no difference" if not apart else "a relative {:.1g} ('{}')".format(*max(apart))
+    return [], [], f"steps of 0.25 to 2 times {job.step:g} s; {within} between their outputs and those of equal steps"
 
 
 def two_instances(library: Library) -> Found:
@@ -232,7 +237,7 @@ def nan_input(library: Library) -> Found:
     warnings = [f"NaN at {_some(silent)} goes on to the outputs without an error"] if silent else []
     warnings += [f"NaN at {_some(ignored)} is taken without an error or an effect"] if ignored else []
     warnings += [f"fmi2Reset does not heal the instance after NaN at {_some(unhealed)}"] if unhealed else []
-    return [], warnings, f"an error at each of {len(refused)} inputs; fmi2Reset heals"
+    return [], warnings, f"refused with an error at every input ({len(refused)}); fmi2Reset heals"
 
 
 PROBES: dict[str, Callable[[Library], Found]] = {
@@ -288,9 +293,25 @@ def _difference(variables: Sequence[Variable], expected: list[list[float]], foun
     for number, (row, other) in enumerate(zip(expected, found, strict=True), 1):
         for variable, a, b in zip(variables, row, other, strict=True):
             if a != b and not (math.isnan(a) and math.isnan(b)):
-                return f"'{variable.name}' is {b!r} instead of {a!r} (value {number})"
+                step = f" after step {number}" if len(expected) > 1 else ""
+                return f"'{variable.name}' is {b!r} instead of {a!r}{step}"
     return ""
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(f"'{n}'" for n in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def _other_starts(library: Library) -> list[str]:
+    """Inputs and parameters whose value after initialisation is not the start value of the description."""
+    described = [v for v in library.job.of("input", "parameter") if v.start is not None]
+    instance = Instance(library).start()
+    values = instance.get(described)
+    instance.free()
+    return [
+        f"'{v.name}' is {value:g}, not {v.start:g}"
+        for v, value in zip(described, values, strict=True)
+        if v.start is not None and not math.isclose(value, v.start, rel_tol=1e-12)
+    ]
+
+
+def _some(names: Sequence[str], quote: str = "'") -> str:
+    return ", ".join(f"{quote}{n}{quote}" for n in names[:3]) + (
+        f" and {len(names) - 3} more" if len(names) > 3 else ""
+    )

@@ -136,12 +136,25 @@ def test_a_binary_in_the_wrong_folder_and_one_that_is_none_are_failures(tmp_path
         (('causality="input"', 'causality="entry"'), "XML schema", "causality"),
         (('<Unknown index="3" dependencies=""/>', ""), "FMPy validation", "ModelStructure/Outputs"),
         (('<Unit name="1"><BaseUnit/></Unit>', '<Unit name="1"/>'), "variables", "no base unit for 1"),
+        (('<Real unit="s" start="1"/>', '<Real unit="s" start="7"/>'), "instantiation", "'tau' is 1, not 7"),
     ],
 )
 def test_faults_of_the_description_are_named(tmp_path: Path, replace: tuple[str, str], check: str, says: str) -> None:
     found = verdicts(write_odd_fmu(tmp_path / "odd.fmu", replace=replace))
     assert found[check].outcome in {Outcome.FAILED, Outcome.WARNING}
     assert says in found[check].found
+
+
+def test_an_fmu_that_needs_its_tool_is_not_blamed_for_running_nowhere_else(tmp_path: Path) -> None:
+    other = ('guid="{odd}">', 'guid="{other}">')
+    assert verdicts(write_odd_fmu(tmp_path / "odd.fmu", replace=other))["instantiation"].outcome == Outcome.FAILED
+    needing = (
+        DESCRIPTION,
+        DESCRIPTION.replace(*other).replace("<CoSimulation", '<CoSimulation needsExecutionTool="true"'),
+    )
+    found = verdicts(write_odd_fmu(tmp_path / "odd.fmu", replace=needing))
+    assert found["instantiation"].found.startswith("not checked: the FMU needs the tool that made it")
+    assert {v.outcome for v in found.values()} == {Outcome.OK, Outcome.SKIPPED}
 
 
 def test_fmi_3_and_model_exchange_are_checked_without_being_run(tmp_path: Path) -> None:
