@@ -42,7 +42,7 @@ def read_binary(data: bytes) -> list[Binary]:
                 _, _, offset, size, _ = unpack_from(">5I", data, 8 + 20 * k)
                 found.append(_mach_o(data[offset : offset + size]))
             return found
-    except (error, IndexError, RecursionError) as damage:
+    except (error, IndexError, OverflowError, RecursionError) as damage:
         raise ValueError("it is damaged") from damage
     raise ValueError("it is no shared library")
 
@@ -91,7 +91,11 @@ def _elf(data: bytes) -> Binary:
                     *_, name, step = unpack_from("<I2H2I", data, entry)
                     library.versions.add(_text(data, names + name))
                     entry += step
+                    if not step:
+                        break
                 at += following
+                if not following:
+                    break
     return library
 
 
@@ -137,13 +141,18 @@ def _mach_o(data: bytes) -> Binary:
         if command in {0xC, 0x80000018, 0x8000001F}:  # a library, weak or re-exported
             library.needs.add(_text(data, at + unpack_from("<I", data, at + 8)[0]))
         elif command in _MACH_TRIES and (trie := unpack_from("<I", data, at + _MACH_TRIES[command])[0]):
-            library.exports |= _exports(data, trie, 0, "")
+            library.exports |= _exports(data, trie, 0, "", set())
         at += size
+        if size < 8:
+            raise IndexError(at)
     return library
 
 
-def _exports(data: bytes, trie: int, node: int, prefix: str) -> set[str]:
+def _exports(data: bytes, trie: int, node: int, prefix: str, seen: set[int]) -> set[str]:
     """The names in an export trie, without the underscore that C names have here."""
+    if node in seen:
+        raise IndexError(node)
+    seen.add(node)
     size, at = _uleb(data, trie + node)
     found = {prefix.removeprefix("_")} if size else set()
     at += size
@@ -151,7 +160,7 @@ def _exports(data: bytes, trie: int, node: int, prefix: str) -> set[str]:
     for _ in range(edges):
         label = _text(data, at)
         child, at = _uleb(data, at + len(label) + 1)
-        found |= _exports(data, trie, child, prefix + label)
+        found |= _exports(data, trie, child, prefix + label, seen)
     return found
 
 

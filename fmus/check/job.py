@@ -80,9 +80,8 @@ def job_of(description: Any, folder: Path, library: Path, time_limit: float) -> 
     """The job of an unpacked FMI 2.0 Co-Simulation FMU."""
     can = description.coSimulation
     experiment = description.defaultExperiment
-    start, stop, step = (
-        _number(getattr(experiment, name, None), None) for name in ("startTime", "stopTime", "stepSize")
-    )
+    times = (_number(getattr(experiment, name, None), None) for name in ("startTime", "stopTime", "stepSize"))
+    start, stop, step = (t if t is not None and math.isfinite(t) else None for t in times)
     start = start or 0.0
     if not step or step <= 0.0:
         step = (stop - start) / 100.0 if stop is not None and stop > start else 0.1

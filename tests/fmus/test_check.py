@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import stat
 import zipfile
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 from odd_fmu import BINARY, DESCRIPTION, DESCRIPTION_3, binary, write_odd_fmu
 
 from fmus import GalenicError, build_fmu, unit_model
 from fmus.check import Outcome, Verdict, check_fmu
+from fmus.check.binary import read_binary
 
 UNITS = ("loss_in_weight_feeder", "continuous_blender", "feed_frame", "tablet_press")
 
@@ -171,3 +174,17 @@ def test_fmi_3_and_model_exchange_are_checked_without_being_run(tmp_path: Path) 
 def test_a_missing_file_is_an_error_of_the_user(tmp_path: Path) -> None:
     with pytest.raises(GalenicError, match="there is no FMU file"):
         check_fmu(tmp_path / "none.fmu")
+
+
+def test_a_damaged_binary_is_a_verdict_whatever_the_damage() -> None:
+    whole = binary()
+    assert "fmi2DoStep" in read_binary(whole)[0].exports
+    random = Random(1)
+    for cut in range(60):
+        damaged = bytearray(whole)
+        for _ in range(20):
+            damaged[random.randrange(2000 if cut % 2 else len(damaged))] = random.randrange(256)
+        with suppress(ValueError):
+            read_binary(bytes(damaged))
+        with suppress(ValueError):
+            read_binary(whole[: random.randrange(len(whole))])
