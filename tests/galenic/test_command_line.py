@@ -20,7 +20,7 @@ def line_of(file: Path, text: str) -> int:
     return next(n for n, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1) if text in line)
 
 
-COMMANDS = ("run", "compare", "plot", "list", "info", "export", "identify", "schema")
+COMMANDS = ("run", "compare", "plot", "list", "info", "export", "check", "identify", "schema")
 PLOT = "plot: [{title: T, signals: [press.hardness], unit: kg}]"
 
 
