@@ -282,8 +282,6 @@ class Scenario(_Section):
         made._check()
         return made
 
-    _from_source = from_source
-
     def _check(self) -> None:
         steps = self.duration / self.communication_step
         if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:

@@ -18,9 +18,8 @@ from fmus.model import UnitModel
 RUNTIME = Path(__file__).parent / "runtime"
 
 
-def generate_sources(model: UnitModel, guid: str) -> dict[str, str]:
-    """The C sources of ``model``: file name -> text. ``guid`` ties the binary to its description."""
-    functions = unit_functions_quietly(model)
+def generate_sources(model: UnitModel, functions: UnitFunctions, guid: str) -> dict[str, str]:
+    """The C sources of ``model`` with its ``functions``: file name -> text. ``guid`` ties binary and description."""
     used = [
         functions.initial,
         functions.algebraic,

@@ -86,8 +86,9 @@ def _cache_key(model: UnitModel, platforms: list[Platform]) -> str:
 
 def _archive(model: UnitModel, platforms: list[Platform], on_binary: Callable[[str], None] | None) -> bytes:
     guid = "{" + str(uuid.UUID(model_hash(model)[:32])) + "}"
-    sources = generate_sources(model, guid)
-    description = model_description(model, unit_functions_quietly(model), guid, importlib.metadata.version("galenic"))
+    functions = unit_functions_quietly(model)
+    sources = generate_sources(model, functions, guid)
+    description = model_description(model, functions, guid, importlib.metadata.version("galenic"))
     entries: dict[str, bytes] = {
         "modelDescription.xml": description,
         **_binaries(model.name, sources, platforms, on_binary),

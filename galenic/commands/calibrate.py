@@ -64,7 +64,7 @@ def calibrate(
     from twin.parameter_file import write_parameter_file
     from twin.press_calibration import calibrate_press
 
-    _check_unit(unit)
+    check_unit(unit)
     console, notes = output(), messages()
     chosen = parse_train(train)
     with count_progress(notes, "Bootstrap over batches", resamples) as report:
@@ -128,7 +128,8 @@ def default_folder(unit: str, product: int) -> Path:
     return Path("calibration") / f"{unit}_product_{product}"
 
 
-def _check_unit(unit: str) -> None:
+def check_unit(unit: str) -> None:
+    """Refuse a unit that cannot be calibrated. Raises GalenicError with the nearest name."""
     from fmus.errors import GalenicError, nearest
 
     if unit not in UNITS:

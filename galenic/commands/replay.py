@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from galenic.commands.calibrate import PARAMETER_FILE, default_folder
+from galenic.commands.calibrate import PARAMETER_FILE, check_unit, default_folder
 
 EPILOG = """Examples:
 
@@ -42,12 +42,11 @@ def replay(
 ) -> None:
     """Drive a unit's FMU with recorded batches and compare its outputs with the records."""
     from galenic import calibration_tables as tables
-    from galenic.commands.calibrate import _check_unit
     from galenic.console import messages, output
     from galenic.progress import count_progress
     from twin.press_replay import replay_press
 
-    _check_unit(unit)
+    check_unit(unit)
     console, notes = output(), messages()
     folder = out or default_folder(unit, product)
     file = parameters or default_folder(unit, product) / PARAMETER_FILE
