@@ -13,48 +13,19 @@ A unit file builds a model by declaring variables and stating equations in their
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any, Literal
 
 import casadi as ca
+import numpy as np
 
-from fmus.errors import GalenicError
-from fmus.quantity import base_unit
+from fmus.errors import GalenicError, nearest
+from fmus.variable import Causality, Kind, Role, Terminal, Variable
 
-Causality = Literal["input", "parameter", "local", "output"]
-Kind = Literal["Real", "Integer", "Boolean"]
+__all__ = ["Event", "Kind", "Role", "Terminal", "UnitModel", "Variable"]
+
 Integrator = Literal["rosenbrock", "erk"]
-
-
-class Role(StrEnum):
-    """What a variable means to quality: ICH Q8's vocabulary."""
-
-    CPP = "critical process parameter"
-    CQA = "critical quality attribute"
-    CMA = "critical material attribute"
-    DISTURBANCE = "disturbance"
-    BALANCE = "balance"
-    NONE = ""
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A declared variable; ``start`` is None for a calculated one, ``source`` says where a value is from."""
-
-    name: str
-    causality: Causality
-    unit: str
-    description: str
-    start: float | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    nominal: float = 1.0
-    role: Role = Role.NONE
-    kind: Kind = "Real"
-    source: str = ""
 
 
 @dataclass
@@ -109,111 +80,144 @@ class UnitModel:
     outputs: list[tuple[Variable, Any]] = field(default_factory=list)
     means: list[tuple[Any, Any]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    terminals: list[Terminal] = field(default_factory=list)
 
     def input(
         self,
         name: str,
-        start: float,
+        start: float | Sequence[float],
         unit: str,
         description: str,
         *,
         minimum: float | None = None,
         maximum: float | None = None,
         nominal: float | None = None,
+        display_unit: str = "",
         role: Role = Role.NONE,
+        kind: Kind = "Real",
+        items: Sequence[str] = (),
     ) -> Any:
-        """Declare an input and return its symbol; ``start`` holds while nothing is connected."""
-        variable = self._declare(name, "input", unit, description, start, minimum, maximum, nominal, role)
-        symbol = ca.SX.sym(name)
-        self.inputs.append((variable, symbol))
-        return symbol
+        """Declare an input and return its symbol; ``start`` holds while nothing is connected.
+
+        A sequence of starts declares an array, whose symbol is a column. An input whose ``kind`` is not Real is
+        discrete: in Model Exchange it changes at events only.
+        """
+        declared = self._declare(
+            name, "input", unit, description, start, minimum, maximum, nominal, display_unit, role, kind, items
+        )
+        return self._symbols(self.inputs, declared)
 
     def parameter(
         self,
         name: str,
-        value: float,
+        value: float | Sequence[float],
         unit: str,
         description: str,
         *,
         source: str,
         minimum: float | None = None,
         maximum: float | None = None,
+        display_unit: str = "",
+        tunable: bool = False,
     ) -> Any:
-        """Declare a fixed parameter and return its symbol.
+        """Declare a parameter and return its symbol; a sequence of values declares an array.
 
-        ``source`` is mandatory: a paper, a data set, or "illustrative, uncalibrated".
+        ``source`` is mandatory: a paper, a data set, or "illustrative, uncalibrated". A ``tunable`` parameter may be
+        changed between two steps of a run; the others are fixed before it.
         """
         if not source.strip():
             raise GalenicError(f"parameter '{name}' of '{self.name}' states no source")
-        variable = self._declare(
-            name, "parameter", unit, description, value, minimum, maximum, None, Role.NONE, source=source
+        declared = self._declare(
+            name, "parameter", unit, description, value, minimum, maximum, None, display_unit, Role.NONE
         )
-        symbol = ca.SX.sym(name)
-        self.parameters.append((variable, symbol))
-        return symbol
+        return self._symbols(self.parameters, [replace(v, source=source, tunable=tunable) for v in declared])
 
     def state(
         self,
         name: str,
-        start: float | Any,
+        start: float | Sequence[float] | Any,
         unit: str,
         description: str,
         *,
         minimum: float | None = None,
         maximum: float | None = None,
         nominal: float | None = None,
+        display_unit: str = "",
         role: Role = Role.NONE,
+        kind: Kind = "Real",
+        items: Sequence[str] = (),
     ) -> Any:
         """Declare a state and return its symbol.
 
         ``start`` is a number (settable before the run) or an expression of inputs and parameters (calculated at
-        initialisation). A state without a `derivative` only jumps in events.
+        initialisation); several of either declare an array. A state without a `derivative` is discrete: it only jumps
+        in events. One whose ``kind`` is not Real must be.
         """
-        number = isinstance(start, int | float)
-        variable = self._declare(
-            name, "local", unit, description, float(start) if number else None, minimum, maximum, nominal, role
+        numbers = _numbers(start)
+        expressions = None if numbers is not None else _elements(start)
+        starts = [None] * len(expressions) if expressions is not None else numbers
+        alone = not isinstance(start, list | tuple) and len(starts or ()) == 1
+        declared = self._declare(
+            name,
+            "local",
+            unit,
+            description,
+            (starts or [None])[0] if alone else starts,
+            minimum,
+            maximum,
+            nominal,
+            display_unit,
+            role,
+            kind,
+            items,
         )
-        state = _State(variable, ca.SX.sym(name), initial=None if number else ca.SX(start))
-        self.states.append(state)
-        return state.symbol
+        states = [
+            _State(v, ca.SX.sym(v.name), initial=None if expressions is None else expressions[i])
+            for i, v in enumerate(declared)
+        ]
+        self.states.extend(states)
+        return ca.vertcat(*(s.symbol for s in states))
 
     def derivative(self, state: Any, expression: Any) -> None:
-        """State d(state)/dt in the state's unit per second."""
-        for candidate in self.states:
-            if ca.is_equal(candidate.symbol, state):
-                if candidate.derivative is not None:
-                    raise GalenicError(
-                        f"the derivative of '{candidate.variable.name}' is stated twice in '{self.name}'"
-                    )
-                candidate.derivative = ca.SX(expression)
-                return
-        raise GalenicError(f"derivative() of '{self.name}' was given something that is not one of its states")
+        """State d(state)/dt in the state's unit per second; of an array state, a column of as many."""
+        for element, rate in self._equated("derivative", state, expression):
+            found = next((s for s in self.states if ca.is_equal(s.symbol, element)), None)
+            if found is None:
+                raise GalenicError(f"derivative() of '{self.name}' was given something that is not one of its states")
+            if found.derivative is not None:
+                raise GalenicError(f"the derivative of '{found.variable.name}' is stated twice in '{self.name}'")
+            found.derivative = rate
 
     def algebraic(
         self,
         name: str,
-        start: float | Any,
+        start: float | Sequence[float] | Any,
         unit: str,
         description: str,
         *,
         nominal: float | None = None,
+        display_unit: str = "",
     ) -> Any:
         """Declare the unknown of an implicit equation and return its symbol.
 
-        ``start`` (a number, or an expression of inputs, states and parameters) is where Newton's method begins, in
-        every step anew, so that the result has no memory.
+        ``start`` (a number, or an expression of inputs, states and parameters; several declare an array) is where
+        Newton's method begins, in every step anew, so that the result has no memory.
         """
-        variable = self._declare(name, "local", unit, description, None, None, None, nominal, Role.NONE)
-        self.algebraics.append(_Algebraic(variable, ca.SX.sym(name), ca.SX(start)))
-        return self.algebraics[-1].symbol
+        starts = _elements(start)
+        several = len(starts) > 1 or isinstance(start, list | tuple)
+        none = [None] * len(starts) if several else None
+        declared = self._declare(name, "local", unit, description, none, None, None, nominal, display_unit, Role.NONE)
+        unknowns = [_Algebraic(v, ca.SX.sym(v.name), s) for v, s in zip(declared, starts, strict=True)]
+        self.algebraics.extend(unknowns)
+        return ca.vertcat(*(a.symbol for a in unknowns))
 
     def residual(self, unknown: Any, expression: Any) -> None:
         """State ``0 = expression`` for an unknown declared by `algebraic`."""
-        for candidate in self.algebraics:
-            if ca.is_equal(candidate.symbol, unknown):
-                candidate.residual = ca.SX(expression)
-                return
-        raise GalenicError(f"residual() of '{self.name}' was given something that is not one of its unknowns")
+        for element, zero in self._equated("residual", unknown, expression):
+            found = next((a for a in self.algebraics if ca.is_equal(a.symbol, element)), None)
+            if found is None:
+                raise GalenicError(f"residual() of '{self.name}' was given something that is not one of its unknowns")
+            found.residual = zero
 
     def output(
         self,
@@ -225,22 +229,34 @@ class UnitModel:
         minimum: float | None = None,
         maximum: float | None = None,
         nominal: float | None = None,
+        display_unit: str = "",
         role: Role = Role.NONE,
         kind: Kind = "Real",
+        items: Sequence[str] = (),
     ) -> None:
-        """Declare an output as an expression of states, unknowns, inputs, parameters, time and `mean` values."""
-        variable = self._declare(name, "output", unit, description, None, minimum, maximum, nominal, role, kind=kind)
-        self.outputs.append((variable, ca.SX(expression)))
+        """Declare an output as an expression of states, unknowns, inputs, parameters, time and `mean` values.
+
+        A column declares an array. An output whose ``kind`` is not Real may only depend on what is discrete: states
+        without a derivative, discrete inputs, parameters.
+        """
+        values = _elements(expression)
+        several = len(values) > 1 or isinstance(expression, list | tuple)
+        none = [None] * len(values) if several else None
+        declared = self._declare(
+            name, "output", unit, description, none, minimum, maximum, nominal, display_unit, role, kind, items
+        )
+        self.outputs.extend(zip(declared, values, strict=True))
 
     def mean(self, expression: Any) -> Any:
         """The mean of ``expression`` over the last communication step (its present value before the first step).
 
         Integrated beside the states, with error control. A flow that is handed on as a mean moves exactly the mass
-        that left, whatever the communication step, so that coupled units conserve it.
+        that left, whatever the communication step, so that coupled units conserve it. In Model Exchange, which has no
+        communication steps, it is the present value.
         """
-        symbol = ca.SX.sym(f"mean{len(self.means)}")
-        self.means.append((symbol, ca.SX(expression)))
-        return symbol
+        first = len(self.means)
+        self.means.extend((ca.SX.sym(f"mean{first + i}"), element) for i, element in enumerate(_elements(expression)))
+        return ca.vertcat(*(symbol for symbol, _ in self.means[first:]))
 
     def event(self, name: str, indicator: Any, assign: Mapping[str, Any]) -> None:
         """When ``indicator`` falls below zero, located in time by the integrator, the named states jump.
@@ -252,6 +268,31 @@ class UnitModel:
             if target not in known:
                 raise GalenicError(f"event '{name}' of '{self.name}' assigns '{target}', which is not a state")
         self.events.append(Event(name, ca.SX(indicator), {k: ca.SX(v) for k, v in assign.items()}))
+
+    def terminal(self, name: str, kind: str, members: Mapping[str, str], description: str = "") -> None:
+        """Bundle variables under one name, to be connected as one; terminals of one ``kind`` fit each other.
+
+        Args:
+            name: of the terminal.
+            kind: what it carries, ``solid_stream``.
+            members: name within the kind -> name of the variable or array.
+            description: one phrase.
+        """
+        if any(t.name == name for t in self.terminals):
+            raise GalenicError(f"terminal '{name}' is declared twice in '{self.name}'")
+        known = {v.array or v.name for v in self.variables}
+        for member, variable in members.items():
+            if variable not in known:
+                raise GalenicError(
+                    f"member '{member}' of terminal '{name}' of '{self.name}' is '{variable}', which is not declared",
+                    cure=nearest(variable, sorted(known)),
+                )
+        self.terminals.append(Terminal(name, kind, dict(members), description))
+
+    @property
+    def continuous_states(self) -> list[_State]:
+        """The states that have a derivative, in the order of `states`; the others are discrete."""
+        return [s for s in self.states if s.derivative is not None]
 
     @property
     def variables(self) -> list[Variable]:
@@ -281,7 +322,7 @@ class UnitModel:
             variable = self.variable(key)
             if variable.start is None:
                 raise GalenicError(f"'{key}' of '{self.name}' is calculated and has no start value")
-            _check_range(self.name, variable.name, value, variable.minimum, variable.maximum, variable.unit)
+            variable.check_value(self.name, value)
 
         def started(variable: Variable) -> Variable:
             return replace(variable, start=starts[variable.name]) if variable.name in starts else variable
@@ -303,6 +344,7 @@ class UnitModel:
         for algebraic in self.algebraics:
             if algebraic.residual is None:
                 raise GalenicError(f"'{self.name}' states no residual for its unknown '{algebraic.variable.name}'")
+        self._check_states()
         known = [self.time, *(s for _, s in self.inputs), *(s for _, s in self.parameters)]
         known += [s.symbol for s in self.states] + [a.symbol for a in self.algebraics]
         equations = [(s.variable.name, s.derivative) for s in self.states if s.derivative is not None]
@@ -311,8 +353,29 @@ class UnitModel:
         equations += [(f"mean {i}", expression) for i, (_, expression) in enumerate(self.means)]
         for name, expression in equations:
             self._refuse_unknown_symbols(name, expression, known)
+        discrete = {str(s.symbol) for s in self.states if s.derivative is None}
+        discrete |= {str(s) for _, s in self.parameters} | {str(s) for v, s in self.inputs if v.kind != "Real"}
         for variable, expression in self.outputs:
             self._refuse_unknown_symbols(variable.name, expression, [*known, *(s for s, _ in self.means)])
+            continuous = [str(s) for s in ca.symvar(expression) if str(s) not in discrete]
+            if variable.kind != "Real" and continuous:
+                raise GalenicError(
+                    f"output '{variable.name}' of '{self.name}' is {variable.kind} and depends on "
+                    f"'{continuous[0]}', which changes between events",
+                    cure="make it Real, or let an event set a state without derivative and hand that out",
+                )
+
+    def _check_states(self) -> None:
+        arrays: dict[str, set[bool]] = {}
+        for state in self.states:
+            variable = state.variable
+            if variable.kind != "Real" and state.derivative is not None:
+                raise GalenicError(f"state '{variable.name}' of '{self.name}' is {variable.kind} and has a derivative")
+            if variable.array:
+                arrays.setdefault(variable.array, set()).add(state.derivative is None)
+        for name, kinds in arrays.items():
+            if len(kinds) > 1:
+                raise GalenicError(f"some elements of the state '{name}' of '{self.name}' have no derivative")
 
     def _refuse_unknown_symbols(self, name: str, expression: Any, known: list[Any]) -> None:
         names = {str(k) for k in known}
@@ -328,27 +391,70 @@ class UnitModel:
         causality: Causality,
         unit: str,
         description: str,
-        start: float | None,
+        start: Any,
         minimum: float | None,
         maximum: float | None,
         nominal: float | None,
+        display_unit: str,
         role: Role,
-        *,
         kind: Kind = "Real",
-        source: str = "",
-    ) -> Variable:
-        if any(v.name == name for v in self.variables):
+        items: Sequence[str] = (),
+    ) -> list[Variable]:
+        """One variable, or for a sequence of starts (numbers, or None where calculated) one per element."""
+        if any(name in (v.name, v.array) for v in self.variables):
             raise GalenicError(f"variable '{name}' is declared twice in '{self.name}'")
-        base_unit(unit)
-        if start is not None:
-            _check_range(self.name, name, start, minimum, maximum, unit)
-        if nominal is None:
-            nominal = abs(start) if start else 1.0
-        return Variable(name, causality, unit, description, start, minimum, maximum, nominal, role, kind, source)
+        several = isinstance(start, list | tuple)
+        starts = list(start) if several else [start]
+        if not starts:
+            raise GalenicError(f"array '{name}' of '{self.name}' has no elements")
+        size = nominal if nominal is not None else max((abs(s) for s in starts if s), default=1.0)
+        declared = []
+        for i, value in enumerate(starts, start=1):
+            variable = Variable(
+                name=f"{name}[{i}]" if several else name,
+                causality=causality,
+                unit=unit,
+                description=description,
+                start=None if value is None else float(value),
+                minimum=minimum,
+                maximum=maximum,
+                nominal=float(size),
+                role=role,
+                kind=kind,
+                display_unit=display_unit,
+                items=tuple(items),
+                array=name if several else "",
+            )
+            variable.check(self.name)
+            declared.append(variable)
+        return declared
+
+    @staticmethod
+    def _symbols(target: list[tuple[Variable, Any]], declared: list[Variable]) -> Any:
+        target.extend((v, ca.SX.sym(v.name)) for v in declared)
+        return ca.vertcat(*(symbol for _, symbol in target[-len(declared) :]))
+
+    def _equated(self, what: str, left: Any, right: Any) -> list[tuple[Any, Any]]:
+        lefts, rights = _elements(left), _elements(right)
+        if len(lefts) != len(rights):
+            raise GalenicError(
+                f"{what}() of '{self.name}' equates {len(lefts)} elements ({str(left)[:60]}) with {len(rights)}"
+            )
+        return list(zip(lefts, rights, strict=True))
 
 
-def _check_range(model: str, name: str, start: float, minimum: float | None, maximum: float | None, unit: str) -> None:
-    low = -math.inf if minimum is None else minimum
-    high = math.inf if maximum is None else maximum
-    if not low <= start <= high:
-        raise GalenicError(f"start {start} of '{model}.{name}' is outside {low} to {high} {unit}")
+def _numbers(start: Any) -> list[float] | None:
+    """The numbers of a start value; None where it is an expression."""
+    if isinstance(start, np.ndarray | ca.DM):
+        return [float(s) for s in np.ravel(start)]
+    if isinstance(start, int | float):
+        return [float(start)]
+    if isinstance(start, list | tuple) and all(isinstance(s, int | float) for s in start):
+        return [float(s) for s in start]
+    return None
+
+
+def _elements(value: Any) -> list[Any]:
+    """The elements of a number, a column or a sequence as CasADi scalars."""
+    column = ca.densify(ca.vertcat(*value) if isinstance(value, list | tuple) else ca.SX(value))
+    return [ca.SX(element) for element in ca.vertsplit(ca.reshape(column, -1, 1))]

@@ -47,6 +47,7 @@ def solid_inlet(m: UnitModel, name: str, mass_flow: float, api_fraction: float) 
         f"{name}.api_fraction", api_fraction, "1", f"API mass fraction of {name}", minimum=0.0, maximum=1.0 + 1e-6
     )
     density = m.input(f"{name}.bulk_density", 480.0, "kg/m^3", f"bulk density of {name}", minimum=50.0, maximum=1500.0)
+    _terminal(m, name)
     return SolidInlet(mass, api, density)
 
 
@@ -84,6 +85,12 @@ def solid_outlet(m: UnitModel, flow: SolidStream, held: SolidStream) -> None:
         "bulk density of the flow out",
         nominal=500.0,
     )
+    _terminal(m, "outlet")
+
+
+def _terminal(m: UnitModel, name: str) -> None:
+    parts = ("mass_flow", "api_fraction", "bulk_density")
+    m.terminal(name, "solid_stream", {part: f"{name}.{part}" for part in parts}, f"powder stream {name}")
 
 
 def holdup(m: UnitModel, mass: Any, api: Any) -> None:
