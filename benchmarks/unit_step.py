@@ -1,17 +1,28 @@
-"""Cost of one communication step of each unit: the FMU through FMPy beside the same functions called through CasADi.
+"""Cost of one communication step of each unit as an FMU, beside the same equations and integrator in other clothes.
 
-    python benchmarks/unit_step.py [--steps 3000] [--repeats 5]
+    python benchmarks/unit_step.py [--steps 1000] [--repeats 7]
 
-Both do the same steps of 1 s with the same integrator and are checked to agree; they take turns, and the ratio is taken
-pair by pair. FMPy's own overhead (four calls from Python) is part of the FMU's figure.
+Columns of times: the FMU in a C loop, the FMU through FMPy. Columns of ratios, peer to FMU, each taken pair by pair:
+
+    CasADi      the same functions called from Python; the FMU through FMPy
+    PythonFMU   an FMU whose `do_step` calls the same functions (python_slave.py); both in the C loop
+    by hand     FMU to a hand-written C loop of the same method (unit_step.c; feed_frame only); both in C
+
+All take the same steps of 1 s with moving inputs, take turns, and are checked to agree.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import os
 import shutil
 import statistics
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fmpy import extract, read_model_description
@@ -19,62 +30,204 @@ from fmpy.fmi2 import FMU2Slave
 
 import fmus
 from fmus.codegen import unit_functions_quietly
+from fmus.toolchain import compile_shared_library, this_platform
+
+HERE = Path(__file__).parent
+SIZE = 1.0
+BY_HAND = "feed_frame"
+
+Doubles = ctypes.POINTER(ctypes.c_double)
+Stepper = Callable[[int, int], np.ndarray]  # (first step, steps) -> the outputs after the last
 
 
-def compare(unit: str, steps: int, repeats: int) -> tuple[float, float, float]:
-    """Median microseconds a step of FMU and CasADi, and the median ratio."""
-    model = fmus.unit_model(unit)
-    functions = unit_functions_quietly(model)
-    folder = extract(str(fmus.build_fmu(model)))
+class _Fmu(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("set_real", "do_step", "get_real", "component")),
+        ("n_inputs", ctypes.c_size_t),
+        ("n_outputs", ctypes.c_size_t),
+        ("inputs", ctypes.POINTER(ctypes.c_uint)),
+        ("outputs", ctypes.POINTER(ctypes.c_uint)),
+        ("starts", Doubles),
+    ]
+
+
+class _FeedFrame(ctypes.Structure):
+    """Parameters, then 6 states and 3 means: `FeedFrame` in unit_step.c."""
+
+    _fields_ = [("parameters", ctypes.c_double * 6), ("rest", ctypes.c_double * 9)]
+
+
+def moved(starts: np.ndarray, k: int) -> np.ndarray:
+    """The inputs of step ``k``, as unit_step.c moves them."""
+    return starts * (1 + 0.05 * ((k % 7) - 3) / 3)
+
+
+class Peers:
+    """One unit in all its clothes, each with a state of its own."""
+
+    def __init__(self, unit: str, folder: Path, library: ctypes.CDLL) -> None:
+        self.model = fmus.unit_model(unit)
+        self.starts = np.array([v.start for v, _ in self.model.inputs])
+        self.outputs = [v.name for v, _ in self.model.outputs if v.kind == "Real"]
+        self.library = library
+        self.fmu = _slave(fmus.build_fmu(self.model, folder))
+        self.through_fmpy = _slave(fmus.build_fmu(self.model, folder))
+        self.python = _slave(_python_fmu(unit, folder))
+
+    def in_c(self, slave: FMU2Slave) -> Stepper:
+        """An FMU in the C loop."""
+        inputs, outputs = self._references(slave)
+        values = np.zeros(len(self.outputs))
+        dll = slave.dll
+        record = _Fmu(
+            *(ctypes.cast(f, ctypes.c_void_p) for f in (dll.fmi2SetReal, dll.fmi2DoStep, dll.fmi2GetReal)),
+            slave.component,
+            len(inputs),
+            len(outputs),
+            (ctypes.c_uint * len(inputs))(*inputs),
+            (ctypes.c_uint * len(outputs))(*outputs),
+            self.starts.ctypes.data_as(Doubles),
+        )
+
+        def step(first: int, steps: int) -> np.ndarray:
+            failed = self.library.drive_fmu(
+                ctypes.byref(record), first, steps, ctypes.c_double(SIZE), values.ctypes.data_as(Doubles)
+            )
+            assert not failed
+            return values
+
+        return step
+
+    def through(self, slave: FMU2Slave) -> Stepper:
+        """An FMU through FMPy: three calls a step."""
+        inputs, outputs = self._references(slave)
+
+        def step(first: int, steps: int) -> np.ndarray:
+            values: list[float] = []
+            for k in range(first, first + steps):
+                slave.setReal(inputs, list(moved(self.starts, k)))
+                slave.doStep(k * SIZE, SIZE)
+                values = slave.getReal(outputs)
+            return np.array(values)
+
+        return step
+
+    def casadi(self) -> Stepper:
+        """The functions from which the FMU is generated, called from Python."""
+        f = unit_functions_quietly(self.model)
+        p = np.array([v.start for v, _ in self.model.parameters])
+        real = [i for i, (v, _) in enumerate(self.model.outputs) if v.kind == "Real"]
+        x = f.initial(self.starts, p, np.array([s.variable.start or 0.0 for s in self.model.states]))
+
+        def step(first: int, steps: int) -> np.ndarray:
+            nonlocal x
+            y: Any = None
+            for k in range(first, first + steps):
+                t, u = k * SIZE, moved(self.starts, k)
+                x, _, means = f.step(t, SIZE, x, f.algebraic(t, x, u, p), u, p)
+                y = f.outputs(t + SIZE, x, f.algebraic(t + SIZE, x, u, p), u, p, means)
+            return np.asarray(y).ravel()[real]
+
+        return step
+
+    def by_hand(self) -> Stepper:
+        """The unit written by hand."""
+        unit, values = _FeedFrame(), np.zeros(len(self.outputs))
+        unit.parameters[:] = [v.start for v, _ in self.model.parameters]
+        starts = self.starts.ctypes.data_as(Doubles)
+        self.library.start_by_hand(ctypes.byref(unit), starts)
+
+        def step(first: int, steps: int) -> np.ndarray:
+            failed = self.library.drive_by_hand(
+                ctypes.byref(unit), starts, first, steps, ctypes.c_double(SIZE), values.ctypes.data_as(Doubles)
+            )
+            assert not failed
+            return values
+
+        return step
+
+    def _references(self, slave: FMU2Slave) -> tuple[list[int], list[int]]:
+        known = slave.references
+        return [known[v.name] for v, _ in self.model.inputs], [known[n] for n in self.outputs]
+
+
+def _slave(path: Path) -> FMU2Slave:
+    folder = extract(str(path), tempfile.mkdtemp(dir=path.parent))  # each its own: a loaded file must not be replaced
     description = read_model_description(folder)
     slave = FMU2Slave(
         guid=description.guid,
         unzipDirectory=folder,
         modelIdentifier=description.coSimulation.modelIdentifier,
-        instanceName=unit,
+        instanceName=path.stem,
     )
+    slave.references = {v.name: v.valueReference for v in description.modelVariables}
     slave.instantiate()
     slave.setupExperiment(startTime=0.0)
     slave.enterInitializationMode()
     slave.exitInitializationMode()
-    u = np.array([v.start for v, _ in model.inputs])
-    p = np.array([v.start for v, _ in model.parameters])
-    x = functions.initial(u, p, np.array([s.variable.start or 0.0 for s in model.states]))
-    entries = list(range(len(u)))
-    first = len(model.variables) - len(model.outputs)
-    reals = [first + i for i, (v, _) in enumerate(model.outputs) if v.kind == "Real"]
-    fmu_times, casadi_times, k = [], [], 0
-    for _ in range(repeats):
-        began = time.perf_counter()
-        for i in range(k, k + steps):
-            slave.setReal(entries, list(u))
-            slave.doStep(float(i), 1.0)
-            values = slave.getReal(reals)
-        fmu_times.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        for i in range(k, k + steps):
-            z = functions.algebraic(i, x, u, p)
-            x, z, means = functions.step(i, 1.0, x, z, u, p)
-            y = functions.outputs(i + 1, x, functions.algebraic(i + 1, x, u, p), u, p, means)
-        casadi_times.append(time.perf_counter() - began)
-        k += steps
-        np.testing.assert_allclose(values, np.asarray(y).ravel()[[r - first for r in reals]], rtol=1e-8, atol=1e-10)
-    slave.freeInstance()
-    shutil.rmtree(folder, ignore_errors=True)
-    scale = 1e6 / steps
-    ratio = statistics.median(c / f for c, f in zip(casadi_times, fmu_times, strict=True))
-    return scale * statistics.median(fmu_times), scale * statistics.median(casadi_times), ratio
+    return slave
+
+
+def _python_fmu(unit: str, folder: Path) -> Path:
+    from pythonfmu.builder import FmuBuilder
+
+    os.environ["GALENIC_UNIT"] = unit
+    return Path(FmuBuilder.build_FMU(HERE / "python_slave.py", dest=folder))
+
+
+def compare(peer: Stepper, fmu: Stepper, steps: int, repeats: int) -> tuple[float, float, float]:
+    """Median microseconds a step of peer and FMU, and the median over the pairs of peer to FMU."""
+    times: list[tuple[float, float]] = []
+    for n in range(repeats):
+        pair, values = [], []
+        for step in (peer, fmu) if n % 2 == 0 else (fmu, peer):
+            began = time.perf_counter()
+            values.append(step(n * steps, steps).copy())
+            pair.append((time.perf_counter() - began) * 1e6 / steps)
+        np.testing.assert_allclose(*values, rtol=1e-8, atol=1e-12)
+        times.append((pair[n % 2], pair[1 - n % 2]))
+    return (
+        statistics.median(t[0] for t in times),
+        statistics.median(t[1] for t in times),
+        statistics.median(t[0] / t[1] for t in times),
+    )
+
+
+def measure(unit: str, folder: Path, library: ctypes.CDLL, steps: int, repeats: int) -> list[float | None]:
+    """The numbers of one row of the table."""
+    peers = Peers(unit, folder, library)
+    _, fmpy, casadi = compare(peers.casadi(), peers.through(peers.through_fmpy), steps, repeats)
+    fmu = peers.in_c(peers.fmu)
+    _, in_c, python = compare(peers.in_c(peers.python), fmu, steps, repeats)
+    hand = None
+    if unit == BY_HAND:
+        # it is quick: more steps, from its own start
+        again = peers.in_c(_slave(fmus.build_fmu(peers.model, folder)))
+        *_, hand = compare(again, peers.by_hand(), 20 * steps, repeats)
+    return [in_c, fmpy, casadi, python, hand]
 
 
 def main() -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
-    print(f"{'unit':24} {'FMU [us]':>10} {'CasADi [us]':>12} {'CasADi / FMU':>13}")
-    for unit in fmus.unit_names():
-        print("{:24} {:10.1f} {:12.1f} {:13.1f}".format(unit, *compare(unit, arguments.steps, arguments.repeats)))
+    folder = Path(tempfile.mkdtemp(prefix="galenic-benchmark-"))
+    try:
+        platform = this_platform()
+        binary = folder / f"unit_step{platform.suffix}"
+        source = {"unit_step.c": (HERE / "unit_step.c").read_text(encoding="utf-8")}
+        binary.write_bytes(compile_shared_library(source, "unit_step.c", platform, "unit_step"))
+        library = ctypes.CDLL(str(binary))
+        print(f"{'':24}{'one step [us]':^24}{'ratios':^36}")
+        heads = ("FMU in C", "FMU in FMPy", "CasADi/FMU", "PythonFMU/FMU", "FMU/by hand")
+        print(f"{'unit':24}" + "".join(f"{head:>14}" for head in heads))
+        for unit in fmus.unit_names():
+            row = measure(unit, folder, library, arguments.steps, arguments.repeats)
+            print(f"{unit:24}" + "".join(f"{'' if x is None else format(x, '.2f'):>14}" for x in row), flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
