@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import math
@@ -14,33 +15,31 @@ import casadi as ca
 from fmus.equations import UnitFunctions, unit_functions
 from fmus.errors import GalenicError
 from fmus.model import UnitModel
+from fmus.slots import variable_slots
 
 RUNTIME = Path(__file__).parent / "runtime"
 
 
-def generate_sources(model: UnitModel, functions: UnitFunctions, guid: str) -> dict[str, str]:
+def generate_sources(model: UnitModel, functions: UnitFunctions, guid: str, fmi: int) -> dict[str, str]:
     """The C sources of ``model`` with its ``functions``: file name -> text. ``guid`` ties binary and description."""
-    used = [
-        functions.initial,
-        functions.algebraic,
-        functions.integrand,
-        functions.outputs,
-        functions.indicators,
-        functions.transition,
-        functions.step,
-        functions.sensitivity,
-    ]
+    used = [f for f in vars(functions).values() if f is not None]
     generator = ca.CodeGenerator("equations", {"with_header": False, "verbose": False})
     for function in used:
         generator.add(function)
     with tempfile.TemporaryDirectory() as folder:
         generator.generate(folder + "/")
         equations = (Path(folder) / "equations.c").read_text(encoding="utf-8")
+    fixed = (main_source(fmi), "unit.c")
     return {
+        **{name: (RUNTIME / name).read_text(encoding="utf-8") for name in fixed},
         "equations.c": equations,
         "model.h": _model_header(model, guid, used),
-        "fmi2.c": (RUNTIME / "fmi2.c").read_text(encoding="utf-8"),
     }
+
+
+def main_source(fmi: int) -> str:
+    """The one file in ``sources/`` to compile; it includes the others."""
+    return f"fmi{fmi}.c"
 
 
 def unit_functions_quietly(model: UnitModel) -> UnitFunctions:
@@ -55,17 +54,17 @@ def unit_functions_quietly(model: UnitModel) -> UnitFunctions:
 
 
 def _model_header(model: UnitModel, guid: str, used: list[ca.Function]) -> str:
-    variables = model.variables
-    exact_states = {s.variable.name for s in model.states if s.initial is None}
-    settable = [v.causality in ("input", "parameter") or v.name in exact_states for v in variables]
+    slots = variable_slots(model)
+    derived = [i for i, s in enumerate(model.states) if s.derivative is not None]
     sizes = {
         "N_U": len(model.inputs),
         "N_P": len(model.parameters),
         "N_X": len(model.states),
         "N_Z": len(model.algebraics),
         "N_Y": len(model.outputs),
-        "N_Q": len(model.means),
+        "N_D": len(derived),
         "N_E": len(model.events),
+        "N_Q": len(model.means),
         "SZ_ARG": max(f.sz_arg() for f in used),
         "SZ_RES": max(f.sz_res() for f in used),
         "SZ_IW": max(f.sz_iw() for f in used),
@@ -77,15 +76,25 @@ def _model_header(model: UnitModel, guid: str, used: list[ca.Function]) -> str:
         "#define GALENIC_MODEL_H",
     ]
     lines += [f"#define {name} {value}" for name, value in sizes.items()]
+    key = hashlib.sha256(guid.encode()).hexdigest()[:16]
     lines += [f"#define MODEL_NAME {_text(model.name)}", f"#define MODEL_GUID {_text(guid)}"]
+    lines += [f"#define MODEL_KEY 0x{key}ULL"]
     lines += [
-        _table("double", "model_start", [_number(v.start if v.start is not None else 0.0) for v in variables]),
-        _table("double", "model_min", [_number(-math.inf if v.minimum is None else v.minimum) for v in variables]),
-        _table("double", "model_max", [_number(math.inf if v.maximum is None else v.maximum) for v in variables]),
-        _table("char", "model_kind", [f"'{v.kind[0]}'" for v in variables]),
-        _table("char", "model_settable", [str(int(s)) for s in settable]),
-        _table("char *const", "model_names", [_text(v.name) for v in variables]),
-        _table("char *const", "model_units", [_text(v.unit) for v in variables]),
+        _table("double", "model_start", [_number(s.start) for s in slots]),
+        _table("double", "model_min", [_number(s.minimum) for s in slots]),
+        _table("double", "model_max", [_number(s.maximum) for s in slots]),
+        _table("double", "model_nominal", [_number(s.variable.nominal) for s in model.states]),
+        "/* R real, I integer, B boolean, E enumeration */",
+        _table("char", "model_kind", [f"'{s.kind[0]}'" for s in slots]),
+        "/* when a value may be set: 1 before the run, 2 at events and between steps, 4 in continuous time */",
+        _table("char", "model_settable", [str(s.settable) for s in slots]),
+        "/* FMI 3.0: how many values a reference has; 0 inside an array */",
+        _table("unsigned", "model_width", [str(s.width) for s in slots]),
+        "/* the states that have a derivative */",
+        _table("int", "model_derived", [str(i) for i in derived]),
+        _table("char *const", "model_names", [_text(s.name) for s in slots]),
+        _table("char *const", "model_units", [_text(s.unit) for s in slots]),
+        _table("char *const", "model_events", [_text(e.name) for e in model.events]),
         "#endif",
     ]
     return "\n".join(lines) + "\n"

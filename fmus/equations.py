@@ -26,9 +26,16 @@ class UnitFunctions:
         indicators: (t, x, z, u, p) -> e, each falls below zero when its event happens.
         transition: (index, t, x, u, p) -> x, the states after an event.
         step: (t, h, x, z, u, p) -> (x, z, q) over one communication step of h seconds.
+        step_to_event: (t, h, x, z, u, p) -> (x, z, q, (event, share)) up to the first event, which does not happen
+            yet: its index and where in the step it is, 0 to 1; -1 and 1 if there is none. None without events.
+        scaled: (tau, xs, zs, (t, h, u, p)) -> (dxs/dtau, residual, q) within a step, tau from 0 to 1, states and
+            unknowns in multiples of their nominals: what `step` integrates.
         derivative: (t, x, z, u, p) -> dx/dt.
         sensitivity: (t, h, x, u, p, dx, du) -> (dx, dy), the exact directional derivative of a step: how states and
             outputs at its end move with the states at its start and the inputs held in it, events included.
+        tangent: (t, x, u, p, dx, du) -> (d(dx/dt), dy), the directional derivative at one instant.
+        cotangent: (t, x, u, p, lx, ly) -> (x, u), the adjoint of the same.
+        initial_tangent: (t, x_start, u, p, dx_start, du, dp) -> (dx, d(dx/dt), dy), that of the initialisation.
     """
 
     initial: Any
@@ -38,8 +45,13 @@ class UnitFunctions:
     indicators: Any
     transition: Any
     step: Any
+    step_to_event: Any | None
+    scaled: Any
     derivative: Any
     sensitivity: Any
+    tangent: Any
+    cotangent: Any
+    initial_tangent: Any
 
 
 def unit_functions(model: UnitModel) -> UnitFunctions:
@@ -60,18 +72,26 @@ def unit_functions(model: UnitModel) -> UnitFunctions:
     jumped = _jumped(model, x, index)
     algebraic = _algebraic(model, t, x, z, u, p, residual)
     outputs = ca.Function("galenic_outputs", [t, x, z, u, p, q], [y])
-    step = _step(model, x, z, u, p, ode, residual, integrand, indicators, jumped, index)
+    dae = _Dae(model, x, z, u, p, ode, residual, integrand, indicators)
+    step = dae.step(jumped, index)
+    instant = ca.Function("instant", [t, x, z, u, p], [ode, ca.substitute(y, q, integrand)])
+    start = ca.Function("galenic_initial", [u, p, x_start], [initial])
 
     return UnitFunctions(
-        initial=ca.Function("galenic_initial", [u, p, x_start], [initial]),
+        initial=start,
         algebraic=algebraic,
         integrand=ca.Function("galenic_integrand", [t, x, z, u, p], [integrand]),
         outputs=outputs,
         indicators=ca.Function("galenic_indicators", [t, x, z, u, p], [indicators]),
         transition=ca.Function("galenic_transition", [index, t, x, u, p], [jumped]),
         step=step,
+        step_to_event=dae.step_to_event() if model.events else None,
+        scaled=dae.scaled(),
         derivative=ca.Function("galenic_derivative", [t, x, z, u, p], [ode]),
         sensitivity=_sensitivity(algebraic, step, outputs),
+        tangent=_tangent(algebraic, instant),
+        cotangent=_cotangent(algebraic, instant),
+        initial_tangent=_initial_tangent(start, algebraic, instant),
     )
 
 
@@ -101,64 +121,151 @@ def _algebraic(model: UnitModel, t: Any, x: Any, z: Any, u: Any, p: Any, residua
     return ca.Function("galenic_algebraic", args, [solver(start(*args), ca.vertcat(*args))])
 
 
-def _step(
-    model: UnitModel,
-    x: Any,
-    z: Any,
-    u: Any,
-    p: Any,
-    ode: Any,
-    residual: Any,
-    integrand: Any,
-    indicators: Any,
-    jumped: Any,
-    index: Any,
-) -> Any:
-    t = model.time
-    tau, t0, h = ca.SX.sym("tau"), ca.SX.sym("t0"), ca.SX.sym("h")
-    xs, zs = ca.SX.sym("xs", x.numel()), ca.SX.sym("zs", z.numel())
-    x_nominal = ca.DM([s.variable.nominal for s in model.states])
-    z_nominal = ca.DM([a.variable.nominal for a in model.algebraics])
-    old, new = [t, x, z], [t0 + tau * h, xs * x_nominal, zs * z_nominal]
-    ode, residual, integrand, indicators, jumped = ca.substitute(
-        [h * ode / x_nominal, residual, integrand, indicators, jumped / x_nominal], old, new
-    )
-    known = ca.vertcat(t0, h, u, p)
-    dae = {"t": tau, "x": xs, "p": known, "ode": ode, "quad": integrand}
-    if z.numel():
-        dae |= {"z": zs, "alg": residual}
-    options: dict[str, Any] = {
-        "abstol": model.absolute_tolerance,
-        "reltol": model.relative_tolerance,
-        "max_num_steps": 100000,
-    }
-    if model.events:
-        dae["zero"] = indicators
-        slots = {"index": index, "t": tau, "x": xs, "p": known, "post_x": jumped}
-        if z.numel():
-            slots |= {"z": zs, "post_z": zs}
-        options["transition"] = ca.Function(
-            "transition", slots, ["index", "t", "x", "z", "p", "u"], ["post_x", "post_z"]
+class _Dae:
+    """The equations over one communication step, in scaled time and scaled states."""
+
+    def __init__(
+        self,
+        model: UnitModel,
+        x: Any,
+        z: Any,
+        u: Any,
+        p: Any,
+        ode: Any,
+        residual: Any,
+        integrand: Any,
+        indicators: Any,
+    ) -> None:
+        self.model = model
+        self.sizes = (1, 1, x.numel(), z.numel(), u.numel(), p.numel())
+        self.tau, self.t0, self.h = ca.SX.sym("tau"), ca.SX.sym("t0"), ca.SX.sym("h")
+        self.xs, self.zs = ca.SX.sym("xs", x.numel()), ca.SX.sym("zs", z.numel())
+        self.x_nominal = ca.DM([s.variable.nominal for s in model.states])
+        self.z_nominal = ca.DM([a.variable.nominal for a in model.algebraics])
+        self.old = [model.time, x, z]
+        self.new = [self.t0 + self.tau * self.h, self.xs * self.x_nominal, self.zs * self.z_nominal]
+        self.known = ca.vertcat(self.t0, self.h, u, p)
+        self.ode, self.residual, self.integrand, self.indicators = ca.substitute(
+            [self.h * ode * (1.0 / self.x_nominal), residual, integrand, indicators], self.old, self.new
         )
-    integrator = ca.integrator("integrator", model.integrator, dae, 0, 1, options)
-    args = [
-        ca.MX.sym(n, m)
-        for n, m in (("t", 1), ("h", 1), ("x", x.numel()), ("z", z.numel()), ("u", u.numel()), ("p", p.numel()))
-    ]
-    mt, mh, mx, mz, mu, mp = args
-    result = integrator(x0=mx / x_nominal, z0=mz / z_nominal, p=ca.vertcat(mt, mh, mu, mp))
-    return ca.Function("galenic_step", args, [result["xf"] * x_nominal, result["zf"] * z_nominal, result["qf"]])
+
+    def scaled(self) -> Any:
+        """What the integrators integrate."""
+        known = [self.tau, self.xs, self.zs, self.known]
+        return ca.Function("galenic_scaled", known, [self.ode, self.residual, self.integrand])
+
+    def step(self, jumped: Any, index: Any) -> Any:
+        """The whole step, events included."""
+        (after,) = ca.substitute([jumped / self.x_nominal], self.old, self.new)
+        dae = {"t": self.tau, "x": self.xs, "p": self.known, "ode": self.ode, "quad": self.integrand}
+        if self.zs.numel():
+            dae |= {"z": self.zs, "alg": self.residual}
+        integrator = self._integrator("integrator", dae, self.indicators, after, index)
+        args = self._arguments()
+        t, h, x, z, u, p = args
+        end = integrator(x0=x / self.x_nominal, z0=z / self.z_nominal, p=ca.vertcat(t, h, u, p))
+        states, unknowns = end["xf"] * self.x_nominal, end["zf"] * self.z_nominal
+        return ca.Function("galenic_step", args, [states, unknowns, end["qf"]])
+
+    def step_to_event(self) -> Any:
+        """The step up to its first event: from there on time and states stand still.
+
+        Three states more: whether an event was met, at which scaled time, and which.
+        """
+        met, at, which, index = (ca.SX.sym(n) for n in ("met", "at", "which", "index"))
+        standing = ca.if_else(met > 0.5, at, self.tau)
+        ode, residual, integrand, indicators = ca.substitute(
+            [self.ode, self.residual, self.integrand, self.indicators], [self.tau], [standing]
+        )
+        moving = 1.0 - met
+        x = ca.vertcat(self.xs, met, at, which)
+        dae = {
+            "t": self.tau,
+            "x": x,
+            "p": self.known,
+            "ode": ca.vertcat(moving * ode, 0, 0, 0),
+            "quad": moving * integrand,
+        }
+        if self.zs.numel():
+            dae |= {"z": self.zs, "alg": residual}
+        armed = ca.if_else(met > 0.5, 1.0, indicators)
+        integrator = self._integrator(
+            "integrator_to_event", dae, armed, ca.vertcat(self.xs, 1.0, self.tau, index), index
+        )
+        args = self._arguments()
+        t, h, states, z, u, p = args
+        start = ca.vertcat(states / self.x_nominal, 0.0, 0.0, -1.0)
+        end = integrator(x0=start, z0=z / self.z_nominal, p=ca.vertcat(t, h, u, p))
+        n = self.xs.numel()
+        xf, met_f, at_f, which_f = (end["xf"][i] for i in (slice(n), n, n + 1, n + 2))
+        share = ca.if_else(met_f > 0.5, at_f, 1.0)
+        results = [
+            xf * self.x_nominal,
+            end["zf"] * self.z_nominal,
+            end["qf"] / ca.fmax(share, 1e-300),
+            ca.vertcat(which_f, share),
+        ]
+        return ca.Function("galenic_step_to_event", args, results)
+
+    def _integrator(self, name: str, dae: dict[str, Any], indicators: Any, after: Any, index: Any) -> Any:
+        options: dict[str, Any] = {
+            "abstol": self.model.absolute_tolerance,
+            "reltol": self.model.relative_tolerance,
+            "max_num_steps": 100000,
+        }
+        if self.model.events:
+            dae = dae | {"zero": indicators}
+            slots = {"index": index, "t": self.tau, "x": dae["x"], "p": self.known, "post_x": after}
+            if self.zs.numel():
+                slots |= {"z": self.zs, "post_z": self.zs}
+            options["transition"] = ca.Function(
+                "transition", slots, ["index", "t", "x", "z", "p", "u"], ["post_x", "post_z"]
+            )
+        return ca.integrator(name, self.model.integrator, dae, 0, 1, options)
+
+    def _arguments(self) -> list[Any]:
+        return [ca.MX.sym(n, size) for n, size in zip("thxzup", self.sizes, strict=True)]
 
 
 def _sensitivity(algebraic: Any, step: Any, outputs: Any) -> Any:
-    t, h, x, u, p = (
-        ca.MX.sym(n, m)
-        for n, m in (("t", 1), ("h", 1), ("x", step.numel_in(2)), ("u", step.numel_in(4)), ("p", step.numel_in(5)))
-    )
-    dx, du = ca.MX.sym("dx", x.numel()), ca.MX.sym("du", u.numel())
+    t, h, x, u, p = _symbols("t h x u p", 1, 1, step.size1_in(2), step.size1_in(4), step.size1_in(5))
+    dx, du = _symbols("dx du", x.numel(), u.numel())
     x_end, _, means = step(t, h, x, algebraic(t, x, u, p), u, p)
     y_end = outputs(t + h, x_end, algebraic(t + h, x_end, u, p), u, p, means)
     moved = ca.jtimes(ca.vertcat(x_end, y_end), ca.vertcat(x, u), ca.vertcat(dx, du))
-    return ca.Function(
-        "galenic_sensitivity", [t, h, x, u, p, dx, du], list(ca.vertsplit(moved, [0, x.numel(), moved.numel()]))
-    )
+    return ca.Function("galenic_sensitivity", [t, h, x, u, p, dx, du], _split(moved, x.numel(), y_end.numel()))
+
+
+def _tangent(algebraic: Any, instant: Any) -> Any:
+    t, x, u, p = _symbols("t x u p", 1, *(instant.size1_in(i) for i in (1, 3, 4)))
+    dx, du = _symbols("dx du", x.numel(), u.numel())
+    ode, y = instant(t, x, algebraic(t, x, u, p), u, p)
+    moved = ca.jtimes(ca.vertcat(ode, y), ca.vertcat(x, u), ca.vertcat(dx, du))
+    return ca.Function("galenic_tangent", [t, x, u, p, dx, du], _split(moved, x.numel(), y.numel()))
+
+
+def _cotangent(algebraic: Any, instant: Any) -> Any:
+    t, x, u, p = _symbols("t x u p", 1, *(instant.size1_in(i) for i in (1, 3, 4)))
+    ode, y = instant(t, x, algebraic(t, x, u, p), u, p)
+    lx, ly = _symbols("lx ly", x.numel(), y.numel())
+    pulled = ca.jtimes(ca.vertcat(ode, y), ca.vertcat(x, u), ca.vertcat(lx, ly), True)
+    return ca.Function("galenic_cotangent", [t, x, u, p, lx, ly], _split(pulled, x.numel(), u.numel()))
+
+
+def _initial_tangent(initial: Any, algebraic: Any, instant: Any) -> Any:
+    t, xs, u, p = _symbols("t xs u p", 1, *(instant.size1_in(i) for i in (1, 3, 4)))
+    dxs, du, dp = _symbols("dxs du dp", xs.numel(), u.numel(), p.numel())
+    x = initial(u, p, xs)
+    ode, y = instant(t, x, algebraic(t, x, u, p), u, p)
+    moved = ca.jtimes(ca.vertcat(x, ode, y), ca.vertcat(xs, u, p), ca.vertcat(dxs, du, dp))
+    parts = _split(moved, x.numel(), x.numel(), y.numel())
+    return ca.Function("galenic_initial_tangent", [t, xs, u, p, dxs, du, dp], parts)
+
+
+def _symbols(names: str, *sizes: int) -> list[Any]:
+    return [ca.MX.sym(n, size) for n, size in zip(names.split(), sizes, strict=True)]
+
+
+def _split(column: Any, *sizes: int) -> list[Any]:
+    ends = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
+    return list(ca.vertsplit(ca.densify(column), ends))

@@ -14,10 +14,21 @@ from pathlib import Path
 
 import platformdirs
 
-from fmus.codegen import RUNTIME, generate_sources, unit_functions_quietly
+from fmus.codegen import RUNTIME, generate_sources, main_source, unit_functions_quietly
+from fmus.errors import GalenicError
 from fmus.model import UnitModel
-from fmus.model_description import MAIN_SOURCE, model_description
-from fmus.toolchain import Platform, chosen_platforms, compile_shared_library, compiler_version, this_platform
+from fmus.model_description import model_description_2
+from fmus.model_description_3 import build_description, model_description_3
+from fmus.toolchain import (
+    Platform,
+    chosen_platforms,
+    compile_shared_library,
+    compiler_version,
+    this_platform,
+    universal_binary,
+)
+
+FMI_VERSIONS = (2, 3)
 
 # a zip entry carries a date; one date for all makes the same model the same file, byte for byte
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -27,31 +38,40 @@ def build_fmu(
     model: UnitModel,
     directory: str | Path | None = None,
     *,
+    fmi: int = 2,
     platforms: Iterable[str] | None = None,
     on_binary: Callable[[str], None] | None = None,
 ) -> Path:
-    """Build the FMU of ``model`` and return its path.
+    """Build the FMU of ``model``, Co-Simulation and Model Exchange in one file, and return its path.
 
     Args:
         model: the unit model.
-        directory: where ``<name>.fmu`` is written; without one, the user's cache, where an FMU of the same
+        directory: where the file is written; without one, the user's cache, where an FMU of the same
             equations, runtime, compiler and platforms is found again instead of compiled.
-        platforms: FMI's names of the platforms to build for, any of `fmus.toolchain.PLATFORM_NAMES`; without them,
-            this platform.
+        fmi: 2 for FMI 2.0, ``<name>.fmu``; 3 for FMI 3.0, ``<name>_fmi3.fmu``.
+        platforms: FMI 2.0's names of the platforms to build for, any of `fmus.toolchain.PLATFORM_NAMES`; without
+            them, this platform.
         on_binary: told the platform of each binary when it is compiled; not called for what the cache has.
 
     Raises:
-        GalenicError: the model is not complete or does not compile, or a platform is unknown.
+        GalenicError: the model is not complete or does not compile, or a platform or version is unknown.
     """
+    if fmi not in FMI_VERSIONS:
+        raise GalenicError(f"there is no export to FMI {fmi}", cure="2 for FMI 2.0 or 3 for FMI 3.0")
     chosen = [this_platform()] if platforms is None else chosen_platforms(platforms)
-    cached = cache_directory() / f"{model.name}-{_cache_key(model, chosen)}" / f"{model.name}.fmu"
+    cached = cache_directory() / f"{model.name}-{_cache_key(model, fmi, chosen)}" / file_name(model.name, fmi)
     if not cached.exists():
-        write_atomically(cached, _archive(model, chosen, on_binary))
+        write_atomically(cached, _archive(model, fmi, chosen, on_binary))
     if directory is None:
         return cached
     target = Path(directory) / cached.name
     write_atomically(target, cached.read_bytes())
     return target
+
+
+def file_name(name: str, fmi: int) -> str:
+    """What the FMU of a unit is called on disk."""
+    return f"{name}.fmu" if fmi == 2 else f"{name}_fmi{fmi}.fmu"
 
 
 def cache_directory() -> Path:
@@ -63,38 +83,45 @@ def model_hash(model: UnitModel) -> str:
     """A hash of all that the binaries depend on: equations, values, runtime, CasADi, compiler."""
     digest = hashlib.sha256()
     for part in (
-        *(repr(v) for v in model.variables),
+        *(repr(v) for v in (*model.variables, *model.terminals)),
         *(f"{s.derivative} {s.initial}" for s in model.states),
         *(f"{a.start} {a.residual}" for a in model.algebraics),
         *(str(expression) for _, expression in (*model.outputs, *model.means)),
         *(f"{e.indicator} {sorted((k, str(v)) for k, v in e.assign.items())}" for e in model.events),
         f"{model.name} {model.description} {model.integrator} {model.relative_tolerance} {model.absolute_tolerance}",
+        model.documentation,
         *(f.read_text(encoding="utf-8") for f in sorted(RUNTIME.glob("*.c"))),
-        *(Path(__file__).with_name(n).read_text(encoding="utf-8") for n in _GENERATORS),
+        *(f.read_text(encoding="utf-8") for f in _generators()),
         f"{importlib.metadata.version('casadi')} {compiler_version()}",
     ):
         digest.update(part.encode())
     return digest.hexdigest()
 
 
-_GENERATORS = ("codegen.py", "equations.py", "export.py", "model_description.py", "toolchain.py")
+def _generators() -> list[Path]:
+    """The files whose text decides what is in an FMU."""
+    here = Path(__file__).parent
+    return sorted([*here.glob("*.py"), *(here / "documentation").glob("*.py")])
 
 
-def _cache_key(model: UnitModel, platforms: list[Platform]) -> str:
-    return hashlib.sha256(f"{model_hash(model)} {platforms}".encode()).hexdigest()[:16]
+def _cache_key(model: UnitModel, fmi: int, platforms: list[Platform]) -> str:
+    return hashlib.sha256(f"{model_hash(model)} {fmi} {platforms}".encode()).hexdigest()[:16]
 
 
-def _archive(model: UnitModel, platforms: list[Platform], on_binary: Callable[[str], None] | None) -> bytes:
+def _archive(model: UnitModel, fmi: int, platforms: list[Platform], on_binary: Callable[[str], None] | None) -> bytes:
     guid = "{" + str(uuid.UUID(model_hash(model)[:32])) + "}"
     functions = unit_functions_quietly(model)
-    sources = generate_sources(model, functions, guid)
-    description = model_description(model, functions, guid, importlib.metadata.version("galenic"))
+    sources = generate_sources(model, functions, guid, fmi)
+    version = importlib.metadata.version("galenic")
+    describe = model_description_2 if fmi == 2 else model_description_3
     entries: dict[str, bytes] = {
-        "modelDescription.xml": description,
-        **_binaries(model.name, sources, platforms, on_binary),
+        "modelDescription.xml": describe(model, functions, guid, version),
+        **_binaries(model.name, sources, fmi, platforms, on_binary),
         **{f"sources/{name}": text.encode() for name, text in sources.items()},
         "documentation/index.html": _documentation(model).encode(),
     }
+    if fmi == 3:
+        entries["sources/buildDescription.xml"] = build_description(model)
     with tempfile.TemporaryFile() as buffer:
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in entries.items():
@@ -104,11 +131,15 @@ def _archive(model: UnitModel, platforms: list[Platform], on_binary: Callable[[s
 
 
 def _binaries(
-    name: str, sources: dict[str, str], platforms: list[Platform], on_binary: Callable[[str], None] | None
+    name: str,
+    sources: dict[str, str],
+    fmi: int,
+    platforms: list[Platform],
+    on_binary: Callable[[str], None] | None,
 ) -> dict[str, bytes]:
     """File name in the FMU -> binary, in the order of ``platforms``; the compilers run side by side."""
     with ThreadPoolExecutor(max_workers=min(len(platforms), os.cpu_count() or 1)) as pool:
-        work = {pool.submit(compile_shared_library, sources, MAIN_SOURCE, p, name): p for p in platforms}
+        work = {pool.submit(compile_shared_library, sources, main_source(fmi), p, name): p for p in platforms}
         try:
             for done in as_completed(work):
                 done.result()
@@ -117,7 +148,15 @@ def _binaries(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-        return {f"binaries/{p.fmi_name}/{name}{p.suffix}": compiled.result() for compiled, p in work.items()}
+        files: dict[str, bytes] = {}
+        for compiled, p in work.items():
+            slices = compiled.result()
+            if fmi == 2:
+                whole = slices[0] if len(slices) == 1 else universal_binary(slices)
+                files[f"binaries/{p.fmi_name}/{name}{p.suffix}"] = whole
+            else:
+                files |= {f"binaries/{t}/{name}{p.suffix}": s for t, s in zip(p.tuples, slices, strict=True)}
+        return files
 
 
 def _documentation(model: UnitModel) -> str:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-import casadi as ca
-
+from fmus.codegen import main_source
+from fmus.declared_types import enumeration_name, enumerations, real_type, real_types, unit_definitions
 from fmus.equations import UnitFunctions
-from fmus.model import Role, UnitModel, Variable
-from fmus.quantity import base_unit
+from fmus.model import Role, UnitModel
+from fmus.slots import Slot, variable_slots
+from fmus.structure import Dependencies, structure
 
-# in sources/; the one file to compile, it includes the others
-MAIN_SOURCE = "fmi2.c"
+#: as the runtime's CATEGORIES
+LOG_CATEGORIES = {
+    "logStatusError": "what failed, with variable and time",
+    "logStatusDiscard": "what cannot be evaluated at this point of a solver's trial, with variable and time",
+    "logEvents": "events as they happen in Model Exchange and in Event Mode",
+}
 
 
-def model_description(model: UnitModel, functions: UnitFunctions, guid: str, version: str) -> bytes:
-    """The XML text, UTF-8. Value references are indices into `UnitModel.variables`."""
+def model_description_2(model: UnitModel, functions: UnitFunctions, guid: str, version: str) -> bytes:
+    """The XML text, UTF-8. Value references are places in `variable_slots`."""
+    slots = variable_slots(model)
+    # event indicators are no variables in FMI 2.0
+    listed = [r for r, s in enumerate(slots) if not s.name.startswith("event_indicator[")]
     root = ET.Element(
         "fmiModelDescription",
         fmiVersion="2.0",
@@ -26,104 +34,130 @@ def model_description(model: UnitModel, functions: UnitFunctions, guid: str, ver
         license="MIT",
         generationTool=f"Galenic {version}",
         variableNamingConvention="structured",
-        numberOfEventIndicators="0",
+        numberOfEventIndicators=str(len(model.events)),
     )
-    kind = ET.SubElement(
-        root,
-        "CoSimulation",
-        modelIdentifier=model.name,
-        canHandleVariableCommunicationStepSize="true",
-        canGetAndSetFMUstate="true",
-        canSerializeFMUstate="true",
-        providesDirectionalDerivative="true",
-        canNotUseMemoryManagementFunctions="false",
-        needsExecutionTool="false",
-    )
-    ET.SubElement(ET.SubElement(kind, "SourceFiles"), "File", name=MAIN_SOURCE)
-    _units(root, model)
-    categories = ET.SubElement(root, "LogCategories")
-    ET.SubElement(categories, "Category", name="logStatusError", description="what failed, with variable and time")
-    ET.SubElement(root, "DefaultExperiment", startTime="0", stepSize="1")
-    variables = ET.SubElement(root, "ModelVariables")
-    calculated = {s.variable.name for s in model.states if s.initial is not None}
-    calculated |= {a.variable.name for a in model.algebraics} | {v.name for v, _ in model.outputs}
-    for reference, variable in enumerate(model.variables):
-        _scalar_variable(variables, reference, variable, variable.name in calculated)
-    _structure(root, model, functions)
-    ET.indent(root)
-    text: bytes = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
-    return text
-
-
-def _units(root: ET.Element, model: UnitModel) -> None:
-    definitions = ET.SubElement(root, "UnitDefinitions")
-    for unit in sorted({v.unit for v in model.variables}):
-        base = base_unit(unit)
-        element = ET.SubElement(definitions, "Unit", name=unit)
-        attributes = {name: str(power) for name, power in base.exponents.items()}
-        ET.SubElement(element, "BaseUnit", attributes | {"factor": repr(base.factor), "offset": repr(base.offset)})
-
-
-def _scalar_variable(parent: ET.Element, reference: int, variable: Variable, calculated: bool) -> None:
-    description = variable.description
-    if variable.source:
-        description += f" (source: {variable.source})"
-    attributes = {
-        "name": variable.name,
-        "valueReference": str(reference),
-        "description": description,
-        "causality": variable.causality,
+    common = {
+        "modelIdentifier": model.name,
+        "canGetAndSetFMUstate": "true",
+        "canSerializeFMUstate": "true",
+        "providesDirectionalDerivative": "true",
+        "canNotUseMemoryManagementFunctions": "false",
+        "needsExecutionTool": "false",
     }
-    discrete = variable.kind != "Real"
-    if variable.causality == "parameter":
-        attributes["variability"] = "fixed"
-    else:
-        attributes["variability"] = "discrete" if discrete else "continuous"
-    if variable.causality != "input":
-        attributes["initial"] = "calculated" if calculated else "exact"
+    exchange = common | {"completedIntegratorStepNotNeeded": "true"}
+    stepping = common | {"canHandleVariableCommunicationStepSize": "true"}
+    for kind, attributes in (("ModelExchange", exchange), ("CoSimulation", stepping)):
+        files = ET.SubElement(ET.SubElement(root, kind, attributes), "SourceFiles")
+        ET.SubElement(files, "File", name=main_source(2))
+    unit_definitions(root, slots)
+    _types(root, slots)
+    categories = ET.SubElement(root, "LogCategories")
+    for name, text in LOG_CATEGORIES.items():
+        ET.SubElement(categories, "Category", name=name, description=text)
+    ET.SubElement(root, "DefaultExperiment", startTime="0", stepSize="1", tolerance=repr(model.relative_tolerance))
+    index = {reference: i for i, reference in enumerate(listed, start=1)}
+    variables = ET.SubElement(root, "ModelVariables")
+    for reference in listed:
+        _scalar_variable(variables, reference, slots[reference], index)
+    _structure(root, model, functions, slots, index)
+    return xml_text(root)
+
+
+def xml_text(root: ET.Element) -> bytes:
+    """The document, indented, UTF-8."""
+    ET.indent(root)
+    document: bytes = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return document
+
+
+def described(slot: Slot) -> str:
+    """A variable's description with the source of its value."""
+    source = slot.variable.source if slot.variable else ""
+    return f"{slot.description} (source: {source})" if source else slot.description
+
+
+def real_attributes(slot: Slot) -> dict[str, str]:
+    """Unit, declared type, range and nominal of a real variable: the same names in both versions."""
+    attributes: dict[str, str] = {}
+    declared = real_type(slot)
+    if declared is not None:
+        attributes["declaredType"] = declared.name
+        if declared.quantity:
+            attributes["quantity"] = declared.quantity
+    if slot.unit:
+        attributes["unit"] = slot.unit
+    variable = slot.variable
+    if variable is None:
+        return attributes
+    if variable.display_unit:
+        attributes["displayUnit"] = variable.display_unit
+    if variable.minimum is not None:
+        attributes["min"] = repr(variable.minimum)
+    if variable.maximum is not None:
+        attributes["max"] = repr(variable.maximum)
+    attributes["nominal"] = repr(variable.nominal)
+    return attributes
+
+
+def _types(root: ET.Element, slots: list[Slot]) -> None:
+    reals, names = real_types(slots), enumerations(slots)
+    if not reals and not names:
+        return
+    definitions = ET.SubElement(root, "TypeDefinitions")
+    for declared in reals:
+        attributes = {"quantity": declared.quantity, "unit": declared.unit, "displayUnit": declared.display_unit}
+        simple = ET.SubElement(definitions, "SimpleType", name=declared.name)
+        ET.SubElement(simple, "Real", {k: v for k, v in attributes.items() if v})
+    for name, items in names:
+        enumeration = ET.SubElement(ET.SubElement(definitions, "SimpleType", name=name), "Enumeration")
+        for value, item in enumerate(items):
+            ET.SubElement(enumeration, "Item", name=item, value=str(value))
+
+
+def _scalar_variable(parent: ET.Element, reference: int, slot: Slot, index: dict[int, int]) -> None:
+    attributes = {
+        "name": slot.name,
+        "valueReference": str(reference),
+        "description": described(slot),
+        "causality": slot.causality,
+        "variability": slot.variability,
+    }
+    if slot.initial:
+        attributes["initial"] = slot.initial
     element = ET.SubElement(parent, "ScalarVariable", attributes)
-    kind: dict[str, str] = {}
-    if not discrete:
-        kind["unit"] = variable.unit
-        if variable.minimum is not None:
-            kind["min"] = repr(variable.minimum)
-        if variable.maximum is not None:
-            kind["max"] = repr(variable.maximum)
-        if variable.nominal > 0:
-            kind["nominal"] = repr(variable.nominal)
-    if variable.start is not None and not calculated:
-        kind["start"] = repr(variable.start)
-    ET.SubElement(element, variable.kind, kind)
-    if variable.role is not Role.NONE:
+    kind = real_attributes(slot) if slot.kind == "Real" else {}
+    if slot.kind == "Enumeration":
+        kind["declaredType"] = enumeration_name(slot)
+    if slot.derivative_of is not None:
+        kind["derivative"] = str(index[slot.derivative_of])
+    if slot.settable:
+        kind["start"] = start_text(slot)
+    ET.SubElement(element, slot.kind, kind)
+    if slot.variable is not None and slot.variable.role is not Role.NONE:
         tool = ET.SubElement(ET.SubElement(element, "Annotations"), "Tool", name="galenic")
-        ET.SubElement(tool, "Role").text = variable.role.value
+        ET.SubElement(tool, "Role").text = slot.variable.role.value
 
 
-def _structure(root: ET.Element, model: UnitModel, functions: UnitFunctions) -> None:
-    structure = ET.SubElement(root, "ModelStructure")
-    index = {v.name: i for i, v in enumerate(model.variables, start=1)}
-    direct = _feedthrough(model, functions)
-    outputs = ET.SubElement(structure, "Outputs")
-    for row, (variable, _) in enumerate(model.outputs):
-        ET.SubElement(
-            outputs,
-            "Unknown",
-            index=str(index[variable.name]),
-            dependencies=" ".join(str(i) for i in direct[row]),
-        )
-    unknowns = ET.SubElement(structure, "InitialUnknowns")
-    for variable, _ in model.outputs:
-        ET.SubElement(unknowns, "Unknown", index=str(index[variable.name]))
+def start_text(slot: Slot) -> str:
+    """A start value as the schema writes its type."""
+    if slot.kind == "Real":
+        return repr(slot.start)
+    return str(slot.start > 0.5).lower() if slot.kind == "Boolean" else str(round(slot.start))
 
 
-def _feedthrough(model: UnitModel, functions: UnitFunctions) -> list[list[int]]:
-    """For each output, the inputs (counted from 1) that act on it without a step in between."""
-    sizes = (1, len(model.states), len(model.algebraics), len(model.inputs), len(model.parameters), len(model.means))
-    t, x, z, u, p, q = (ca.MX.sym(n, size) for n, size in zip("txzupq", sizes, strict=True))
-    solved = functions.algebraic(t, x, u, p) if len(model.algebraics) else z
-    through = ca.Function("through", [t, x, z, u, p, q], [functions.outputs(t, x, solved, u, p, q)])
-    pattern = through.jac_sparsity(0, 3)
-    rows: list[list[int]] = [[] for _ in model.outputs]
-    for row, column in zip(pattern.row(), pattern.get_col(), strict=True):
-        rows[row].append(column + 1)
-    return rows
+def _structure(
+    root: ET.Element, model: UnitModel, functions: UnitFunctions, slots: list[Slot], index: dict[int, int]
+) -> None:
+    element, found = ET.SubElement(root, "ModelStructure"), structure(model, functions, slots)
+
+    def unknowns(name: str, dependencies: Dependencies) -> None:
+        if not dependencies:
+            return
+        parent = ET.SubElement(element, name)
+        for reference, on in dependencies.items():
+            places = " ".join(str(i) for i in sorted(index[r] for r in on))
+            ET.SubElement(parent, "Unknown", index=str(index[reference]), dependencies=places)
+
+    unknowns("Outputs", found.outputs)
+    unknowns("Derivatives", found.derivatives)
+    unknowns("InitialUnknowns", dict(sorted(found.initial.items())))

@@ -109,3 +109,41 @@ def _parse(unit: str) -> Any:
         raise GalenicError(
             f"unknown unit '{unit}'", cure="units are written as in 'kg/h', 'mm', 'kN', 'degC', '1/h', '%'"
         ) from error
+
+
+def rate_unit(unit: str) -> str:
+    """The unit of a rate of change per second of a quantity in ``unit``."""
+    base = base_unit(unit)
+    if base.offset != 0.0:  # a difference of temperatures has no zero point
+        return "K/s" if base.factor == 1.0 else f"delta_{unit}/s"
+    return "1/s" if unit in ("", "1") else f"{unit}/s"
+
+
+# powers of kg, m, s, K, mol -> the quantity's name in ISO 80000, where one dimension has one usual name
+_QUANTITIES: dict[tuple[int, ...], str] = {
+    (1, 0, 0, 0, 0): "Mass",
+    (0, 1, 0, 0, 0): "Length",
+    (0, 2, 0, 0, 0): "Area",
+    (0, 3, 0, 0, 0): "Volume",
+    (0, 0, 1, 0, 0): "Time",
+    (0, 0, 0, 1, 0): "ThermodynamicTemperature",
+    (0, 0, 0, 0, 1): "AmountOfSubstance",
+    (1, 0, -1, 0, 0): "MassFlowRate",
+    (0, 3, -1, 0, 0): "VolumeFlowRate",
+    (1, -3, 0, 0, 0): "MassDensity",
+    (0, -3, 0, 0, 1): "AmountOfSubstanceConcentration",
+    (0, 1, -1, 0, 0): "Velocity",
+    (1, 1, -2, 0, 0): "Force",
+    (1, -1, -2, 0, 0): "Pressure",
+    (1, 2, -3, 0, 0): "Power",
+    (1, 0, -2, 0, 0): "Stiffness",
+}
+
+
+@cache
+def quantity_name(unit: str) -> str:
+    """What ``unit`` measures; empty where that is not said by its dimension (ratios, frequencies, energies)."""
+    exponents = base_unit(unit).exponents
+    if set(exponents) - {"kg", "m", "s", "K", "mol"}:
+        return ""
+    return _QUANTITIES.get(tuple(exponents.get(base, 0) for base in ("kg", "m", "s", "K", "mol")), "")

@@ -18,21 +18,34 @@ from fmus.errors import GalenicError, nearest
 
 @dataclass(frozen=True)
 class Platform:
-    """FMI's name of a platform, the compiler's target of each processor in its binary, a shared library's suffix."""
+    """One platform that FMUs are built for.
+
+    Attributes:
+        fmi_name: FMI 2.0's name.
+        targets: the compiler's target of each processor.
+        suffix: of a shared library.
+        tuples: FMI 3.0's names, one for each processor.
+    """
 
     fmi_name: str
     targets: tuple[str, ...]
     suffix: str
+    tuples: tuple[str, ...]
 
 
 # glibc 2.17: every Linux since 2014. macOS 11: the first on arm64. FMI 2.0 has no name for Linux on aarch64: FMI 3.0's
 _PLATFORMS = {
     p.fmi_name: p
     for p in (
-        Platform("linux64", ("x86_64-linux-gnu.2.17",), ".so"),
-        Platform("win64", ("x86_64-windows-gnu",), ".dll"),
-        Platform("darwin64", ("x86_64-macos.11.0", "aarch64-macos.11.0"), ".dylib"),
-        Platform("aarch64-linux", ("aarch64-linux-gnu.2.17",), ".so"),
+        Platform("linux64", ("x86_64-linux-gnu.2.17",), ".so", ("x86_64-linux",)),
+        Platform("win64", ("x86_64-windows-gnu",), ".dll", ("x86_64-windows",)),
+        Platform(
+            "darwin64",
+            ("x86_64-macos.11.0", "aarch64-macos.11.0"),
+            ".dylib",
+            ("x86_64-darwin", "aarch64-darwin"),
+        ),
+        Platform("aarch64-linux", ("aarch64-linux-gnu.2.17",), ".so", ("aarch64-linux",)),
     )
 }
 PLATFORM_NAMES = tuple(_PLATFORMS)
@@ -77,8 +90,8 @@ def compiler_version() -> str:
     return importlib.metadata.version("ziglang")
 
 
-def compile_shared_library(sources: dict[str, str], main: str, target: Platform, name: str) -> bytes:
-    """Compile ``sources[main]``, which includes the others, to the shared library ``name`` and return its bytes.
+def compile_shared_library(sources: dict[str, str], main: str, target: Platform, name: str) -> list[bytes]:
+    """Compile ``sources[main]``, which includes the others, to the shared library ``name`` of each processor.
 
     Raises:
         GalenicError: with the compiler's message.
@@ -86,8 +99,7 @@ def compile_shared_library(sources: dict[str, str], main: str, target: Platform,
     with tempfile.TemporaryDirectory(prefix="galenic-build-") as folder:
         for file, text in sources.items():
             (Path(folder) / file).write_text(text, encoding="utf-8", newline="\n")
-        slices = [_compile(Path(folder), main, one, name + target.suffix) for one in target.targets]
-    return slices[0] if len(slices) == 1 else universal_binary(slices)
+        return [_compile(Path(folder), main, one, name + target.suffix) for one in target.targets]
 
 
 def universal_binary(slices: list[bytes]) -> bytes:

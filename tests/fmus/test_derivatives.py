@@ -102,17 +102,35 @@ def test_derivative_by_a_state_and_several_at_once(drive: Drive) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stepped", "unknown", "known", "words"),
+    ("unknown", "known", "words"),
     [
-        (False, "tablet_weight", "gap_setpoint", "no step yet"),
-        (True, "tablet_weight", "yield_pressure", "no input and no state"),
-        (True, "gap_setpoint", "gap_setpoint", "no output and no state"),
+        ("tablet_weight", "yield_pressure", "derivatives are taken by inputs and the states at the step's start"),
+        ("gap_setpoint", "gap_setpoint", "derivatives are taken of outputs and the states at the step's end"),
     ],
 )
-def test_what_cannot_be_derived_is_refused(stepped: bool, unknown: str, known: str, words: str, drive: Drive) -> None:
+def test_what_cannot_be_derived_is_refused(unknown: str, known: str, words: str, drive: Drive) -> None:
     press = drive("tablet_press").start()
-    if stepped:
-        press.step(1.0)
+    press.step(1.0)
     with pytest.raises(FMICallException):
         derivative(press, unknown, known)
     assert words in press.messages[-1]
+    assert "'yield_pressure'" in press.messages[-1] or "'gap_setpoint'" in press.messages[-1]
+
+
+def test_before_the_first_step_the_derivative_is_that_of_the_instant(drive: Drive) -> None:
+    press = drive("tablet_press").start()
+    assert derivative(press, "tensile_strength", "strength_factor") == pytest.approx(press.get("tensile_strength"))
+    assert derivative(press, "tablet_weight", "gap_setpoint") == 0.0
+
+
+def test_in_initialization_mode_the_derivative_is_that_of_the_start(drive: Drive) -> None:
+    press = drive("tablet_press")
+    press.fmu.setupExperiment(startTime=0.0)
+    press.fmu.enterInitializationMode()
+    found = {k: derivative(press, "tablet_weight", k) for k in ("fill_depth_setpoint", "fill_volume_offset")}
+    weight = press.get("tablet_weight")
+    for name, step in (("fill_depth_setpoint", 1e-4), ("fill_volume_offset", 1e-2)):
+        start = press.get(name)
+        press.set(**{name: start + step})
+        assert (press.get("tablet_weight") - weight) / step == pytest.approx(found[name], rel=1e-6)
+        press.set(**{name: start})
