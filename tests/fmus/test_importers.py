@@ -1,0 +1,82 @@
+"""The same trajectory from the equations in this process and from importers that know nothing of each other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fmpy import read_model_description
+from importers import MISSING, Job
+
+import fmus
+from fmus.codegen import unit_functions_quietly
+
+STEPS, SIZE = 400, 2.0
+VERSIONS = {"fmpy": (2,), "libcosimpy": (2,), "ecospy": (2,)}
+CASES = [(name, version) for name, versions in VERSIONS.items() for version in versions]
+
+
+def in_process(model: fmus.UnitModel, job: Job) -> dict[str, np.ndarray]:
+    """Every state, unknown and output at the end of each step: name -> trajectory."""
+    f = unit_functions_quietly(model)
+    start = {v.name: v.start or 0.0 for v in model.variables}
+    u, p = [start[v.name] for v, _ in model.inputs], [start[v.name] for v, _ in model.parameters]
+    x = f.initial(u, p, [start[s.variable.name] for s in model.states])
+    rows = []
+    for k in range(job.steps):
+        held = dict(zip(job.inputs, job.moved(k), strict=True))
+        t, end, u = k * job.size, (k + 1) * job.size, [held[v.name] for v, _ in model.inputs]
+        x, _, means = f.step(t, job.size, x, f.algebraic(t, x, u, p), u, p)
+        z = f.algebraic(end, x, u, p)
+        y = f.outputs(end, x, z, u, p, means)
+        rows.append(np.concatenate([np.asarray(part).ravel() for part in (x, z, y)]))
+    names = [v.name for v in model.variables[len(u) + len(p) :]]
+    return dict(zip(names, np.array(rows).T, strict=True))
+
+
+def job_for(fmu: Path, answer: Path, *, arrays: bool = True) -> Job:
+    """All inputs and what is calculated, as far as they are real, from the description that the importer reads."""
+    inputs, outputs = {}, {}
+    for v in read_model_description(str(fmu)).modelVariables:
+        sizes = [int(d.start) for d in v.dimensions]
+        if v.type not in ("Real", "Float64") or v.causality in ("parameter", "independent") or v.derivative is not None:
+            continue
+        if v.causality == "input":
+            assert not sizes
+            inputs[v.name] = (int(v.valueReference), float(v.start))
+        elif arrays or not sizes:
+            outputs[v.name] = (int(v.valueReference), int(np.prod(sizes, dtype=int)))
+    return Job(str(fmu), str(answer), STEPS, SIZE, inputs, outputs)
+
+
+def elements(job: Job) -> list[str]:
+    """The scalar names of the columns that an importer returns."""
+    return [
+        name if count == 1 else f"{name}[{i + 1}]" for name, (_, count) in job.outputs.items() for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize("unit", fmus.unit_names())
+@pytest.mark.parametrize(("importer", "version"), CASES, ids=[f"{name}-fmi{version}" for name, version in CASES])
+def test_an_importer_computes_what_the_equations_give(importer: str, version: int, unit: str, tmp_path: Path) -> None:
+    model = fmus.unit_model(unit)
+    job = job_for(fmus.build_fmu(model), tmp_path / "rows.json")
+    program = [sys.executable, str(Path(__file__).with_name("importers.py")), importer]
+    done = subprocess.run(program, input=job.write(), capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode == MISSING:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+    rows = np.array(json.loads(Path(job.answer).read_text(encoding="utf-8")))
+    assert rows.shape == (STEPS, len(elements(job)))
+    expected = in_process(model, job)
+    assert set(elements(job)) <= set(expected)
+    assert {v.name for v, _ in model.outputs if v.kind == "Real"} <= set(elements(job))
+    for name, column in zip(elements(job), rows.T, strict=True):
+        nothing = 1e-12 * model.variable(name).nominal
+        np.testing.assert_allclose(column, expected[name], rtol=1e-10, atol=nothing, err_msg=name)
+    if unit == "loss_in_weight_feeder":
+        assert expected["refill_count"][-1] >= 1
