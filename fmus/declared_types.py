@@ -37,8 +37,8 @@ def real_types(slots: list[Slot]) -> list[RealType]:
 
 
 def enumeration_name(slot: Slot) -> str:
-    """The name of an enumeration's type."""
-    return f"{slot.array or slot.name} values"
+    """The name of an enumeration's type: variables of the same items share it."""
+    return " | ".join(slot.variable.items) if slot.variable else ""
 
 
 def enumerations(slots: list[Slot]) -> list[tuple[str, tuple[str, ...]]]:
