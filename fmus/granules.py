@@ -110,7 +110,7 @@ def lognormal_fractions(median: float, sigma: float) -> np.ndarray:
 def granule_inlet(
     m: UnitModel, name: str, mass_flow: float, api_fraction: float, *, moisture: float = 0.02, median: float = 500e-6
 ) -> GranuleInlet:
-    """Declare the inputs ``name.*`` of a stream with these start values; ``mass_flow`` in kg/s, ``median`` size in m."""
+    """Declare the inputs ``name.*`` of a stream with these start values; ``mass_flow`` in kg/s, ``median`` in m."""
     declared = GranuleInlet(
         m.input(f"{name}.mass_flow", mass_flow, "kg/s", f"wet mass flow of {name}", minimum=0.0, nominal=5e-3),
         m.input(
