@@ -30,7 +30,7 @@ from fmpy.fmi2 import FMU2Slave
 
 import fmus
 from fmus.codegen import unit_functions_quietly
-from fmus.toolchain import compile_shared_library, this_platform
+from fmus.toolchain import compile_shared_library, this_platform, universal_binary
 
 HERE = Path(__file__).parent
 SIZE = 1.0
@@ -218,7 +218,8 @@ def main() -> None:
         platform = this_platform()
         binary = folder / f"unit_step{platform.suffix}"
         source = {"unit_step.c": (HERE / "unit_step.c").read_text(encoding="utf-8")}
-        binary.write_bytes(compile_shared_library(source, "unit_step.c", platform, "unit_step"))
+        compiled = compile_shared_library(source, "unit_step.c", platform, "unit_step")
+        binary.write_bytes(compiled[0] if len(compiled) == 1 else universal_binary(compiled))
         library = ctypes.CDLL(str(binary))
         print(f"{'':24}{'one step [us]':^24}{'ratios':^36}")
         heads = ("FMU in C", "FMU in FMPy", "CasADi/FMU", "PythonFMU/FMU", "FMU/by hand")

@@ -29,7 +29,7 @@ def generate_sources(model: UnitModel, functions: UnitFunctions, guid: str, fmi:
     with tempfile.TemporaryDirectory() as folder:
         generator.generate(folder + "/")
         equations = (Path(folder) / "equations.c").read_text(encoding="utf-8")
-    fixed = (main_source(fmi), "unit.c")
+    fixed = [main_source(fmi), "unit.c", *(["erk.c"] if _own_erk(model) else [])]
     return {
         **{name: (RUNTIME / name).read_text(encoding="utf-8") for name in fixed},
         "equations.c": equations,
@@ -53,6 +53,11 @@ def unit_functions_quietly(model: UnitModel) -> UnitFunctions:
     return functions
 
 
+def _own_erk(model: UnitModel) -> bool:
+    """Whether the runtime's own loop takes the steps; CasADi's takes those that events may end."""
+    return model.integrator == "erk" and bool(model.states) and not model.events
+
+
 def _model_header(model: UnitModel, guid: str, used: list[ca.Function]) -> str:
     slots = variable_slots(model)
     derived = [i for i, s in enumerate(model.states) if s.derivative is not None]
@@ -65,6 +70,9 @@ def _model_header(model: UnitModel, guid: str, used: list[ca.Function]) -> str:
         "N_D": len(derived),
         "N_E": len(model.events),
         "N_Q": len(model.means),
+        "OWN_ERK": int(_own_erk(model)),
+        "ABSOLUTE_TOLERANCE": model.absolute_tolerance,
+        "RELATIVE_TOLERANCE": model.relative_tolerance,
         "SZ_ARG": max(f.sz_arg() for f in used),
         "SZ_RES": max(f.sz_res() for f in used),
         "SZ_IW": max(f.sz_iw() for f in used),

@@ -76,6 +76,7 @@ def unit_functions(model: UnitModel) -> UnitFunctions:
     step = dae.step(jumped, index)
     instant = ca.Function("instant", [t, x, z, u, p], [ode, ca.substitute(y, q, integrand)])
     start = ca.Function("galenic_initial", [u, p, x_start], [initial])
+    own_variations = model.integrator == "erk" and bool(model.states) and not model.events
 
     return UnitFunctions(
         initial=start,
@@ -88,7 +89,7 @@ def unit_functions(model: UnitModel) -> UnitFunctions:
         step_to_event=dae.step_to_event() if model.events else None,
         scaled=dae.scaled(),
         derivative=ca.Function("galenic_derivative", [t, x, z, u, p], [ode]),
-        sensitivity=_sensitivity(algebraic, step, outputs),
+        sensitivity=dae.sensitivity(outputs) if own_variations else _sensitivity(algebraic, step, outputs),
         tangent=_tangent(algebraic, instant),
         cotangent=_cotangent(algebraic, instant),
         initial_tangent=_initial_tangent(start, algebraic, instant),
@@ -144,7 +145,7 @@ class _Dae:
         self.z_nominal = ca.DM([a.variable.nominal for a in model.algebraics])
         self.old = [model.time, x, z]
         self.new = [self.t0 + self.tau * self.h, self.xs * self.x_nominal, self.zs * self.z_nominal]
-        self.known = ca.vertcat(self.t0, self.h, u, p)
+        self.u, self.known = u, ca.vertcat(self.t0, self.h, u, p)
         self.ode, self.residual, self.integrand, self.indicators = ca.substitute(
             [self.h * ode * (1.0 / self.x_nominal), residual, integrand, indicators], self.old, self.new
         )
@@ -206,6 +207,38 @@ class _Dae:
             ca.vertcat(which_f, share),
         ]
         return ca.Function("galenic_step_to_event", args, results)
+
+    def sensitivity(self, outputs: Any) -> Any:
+        """The directional derivative of a step by the variational equations, integrated under the same error control.
+
+        For the explicit method: the steps that the solution alone takes where it rests are too long for it.
+        """
+        moved, du = ca.SX.sym("moved", self.xs.numel()), ca.SX.sym("du", self.sizes[4])
+        by, seeds = ca.vertcat(self.xs, self.u), ca.vertcat(moved, du)
+        dae = {
+            "t": self.tau,
+            "x": ca.vertcat(self.xs, moved),
+            "p": ca.vertcat(self.known, du),
+            "ode": ca.vertcat(self.ode, ca.jtimes(self.ode, by, seeds)),
+            "quad": ca.vertcat(self.integrand, ca.jtimes(self.integrand, by, seeds)),
+        }
+        integrator = self._integrator("integrator_moved", dae, None, None, None)
+        t, h, x, _, u, p = self._arguments()
+        dx, du = _symbols("dx du", x.numel(), u.numel())
+        # seeds of size 1, so that the tolerances mean the same for every seed
+        u_nominal = ca.DM([v.nominal for v, _ in self.model.inputs])
+        size = ca.norm_inf(ca.vertcat(dx / self.x_nominal, du / u_nominal, 1e-300))
+        end = integrator(
+            x0=ca.vertcat(x, dx / size) / ca.vertcat(*[self.x_nominal] * 2), p=ca.vertcat(t, h, u, p, du / size)
+        )
+        (x_end, dx_end), (q, dq) = ca.vertsplit(end["xf"], x.numel()), _split(end["qf"], *[end["qf"].numel() // 2] * 2)
+        x_end, dx_end = x_end * self.x_nominal, dx_end * self.x_nominal * size
+        at = _symbols("x u q", x.numel(), u.numel(), q.numel())
+        y = outputs(t + h, at[0], ca.MX(0, 1), at[1], p, at[2])
+        seeded = _symbols("dx du dq", x.numel(), u.numel(), q.numel())
+        dy = ca.Function("dy", [t, h, p, *at, *seeded], [ca.jtimes(y, ca.vertcat(*at), ca.vertcat(*seeded))])
+        dy_end = dy(t, h, p, x_end, u, q, dx_end, du, dq * size)
+        return ca.Function("galenic_sensitivity", [t, h, x, u, p, dx, du], [dx_end, dy_end])
 
     def _integrator(self, name: str, dae: dict[str, Any], indicators: Any, after: Any, index: Any) -> Any:
         options: dict[str, Any] = {

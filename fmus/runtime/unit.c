@@ -349,6 +349,10 @@ static void put(Instance *m, unsigned r, double value) {
 
 /* ---- Co-Simulation --------------------------------------------------------------------------------------------- */
 
+#if OWN_ERK
+#include "erk.c"
+#endif
+
 /* a step of h seconds into scratch_x and scratch_q; to the first event, whose index and place come into `reached` */
 static int integrate(Instance *m, double h, int to_event) {
     m->arg[0] = &TIME(m);
@@ -366,6 +370,9 @@ static int integrate(Instance *m, double h, int to_event) {
 #if N_E > 0
     m->res[3] = m->reached;
     failed = to_event ? galenic_step_to_event(m->arg, m->res, m->iw, m->w, 0) : galenic_step(m->arg, m->res, m->iw, m->w, 0);
+#elif OWN_ERK
+    (void)to_event;
+    failed = erk_step(m, h);
 #else
     (void)to_event;
     failed = galenic_step(m->arg, m->res, m->iw, m->w, 0);

@@ -59,7 +59,7 @@ def fmpy(job: Job) -> Rows:
     from fmpy.fmi2 import FMU2Slave
     from fmpy.fmi3 import FMU3Slave
 
-    folder = extract(job.fmu)
+    folder = extract(job.fmu, str(Path(job.answer).with_suffix("")))
     description = read_model_description(folder)
     known = {
         "unzipDirectory": folder,
