@@ -112,7 +112,15 @@ def granule_inlet(
 ) -> GranuleInlet:
     """Declare the inputs ``name.*`` of a stream with these start values; ``mass_flow`` in kg/s, ``median`` in m."""
     declared = GranuleInlet(
-        m.input(f"{name}.mass_flow", mass_flow, "kg/s", f"wet mass flow of {name}", minimum=0.0, nominal=5e-3),
+        m.input(
+            f"{name}.mass_flow",
+            mass_flow,
+            "kg/s",
+            f"wet mass flow of {name}",
+            minimum=0.0,
+            nominal=5e-3,
+            display_unit="kg/h",
+        ),
         m.input(
             f"{name}.api_fraction", api_fraction, "1", "API per dry solids, by mass", minimum=0.0, maximum=1.0 + 1e-6
         ),
@@ -159,7 +167,14 @@ def granule_outlet(m: UnitModel, flow: GranuleFlow, held: GranuleFlow, name: str
         return ca.if_else(flowing, moving, resting)
 
     safe = ca.fmax(dry, _STILL)
-    m.output(f"{name}.mass_flow", ca.fmax(dry + water, 0.0), "kg/s", "wet mass flow, mean of the step", nominal=5e-3)
+    m.output(
+        f"{name}.mass_flow",
+        ca.fmax(dry + water, 0.0),
+        "kg/s",
+        "wet mass flow, mean of the step",
+        nominal=5e-3,
+        display_unit="kg/h",
+    )
     m.output(
         f"{name}.api_fraction",
         composed(api / safe, held.api / held_dry),

@@ -42,7 +42,9 @@ class SolidInlet:
 
 def solid_inlet(m: UnitModel, name: str, mass_flow: float, api_fraction: float) -> SolidInlet:
     """Declare the inputs ``name.*`` of a stream with start values ``mass_flow`` [kg/s] and ``api_fraction``."""
-    mass = m.input(f"{name}.mass_flow", mass_flow, "kg/s", f"mass flow of {name}", minimum=0.0, nominal=5e-3)
+    mass = m.input(
+        f"{name}.mass_flow", mass_flow, "kg/s", f"mass flow of {name}", minimum=0.0, nominal=5e-3, display_unit="kg/h"
+    )
     api = m.input(
         f"{name}.api_fraction", api_fraction, "1", f"API mass fraction of {name}", minimum=0.0, maximum=1.0 + 1e-6
     )
@@ -70,6 +72,7 @@ def solid_outlet(m: UnitModel, flow: SolidStream, held: SolidStream) -> None:
         "mass flow out, mean of the last communication step",
         minimum=0.0,
         nominal=5e-3,
+        display_unit="kg/h",
     )
     m.output(
         "outlet.api_fraction",

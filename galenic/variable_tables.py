@@ -59,17 +59,28 @@ def _row(group: Sequence[Variable], heads: Sequence[str]) -> list[str]:
         indices = f"{begin[2]}..{end[2]}"
         name = f"{begin[1]}[{indices}]"
         description = re.sub(rf"\b{begin[2]}\b", indices, description)
-    calculated = "calculated" if first.causality == "local" else ""
+    if first.items:
+        description += ": " + ", ".join(f"{value} {item}" for value, item in enumerate(first.items))
+    if first.tunable:
+        description += " (tunable)"
+    shown = f" ({first.display_unit})" if first.display_unit else ""
     cells = {
         "variable": f"`{name}`",
-        "unit": first.unit,
-        "start": calculated if first.start is None else f"{first.start:.6g}",
+        "unit": first.unit + shown,
+        "start": _starts(group),
         "min to max": _range(first),
         "description": description,
         "role": first.role.value,
         "source": first.source,
     }
     return [cells[head].replace("|", "\\|") for head in heads]
+
+
+def _starts(group: Sequence[Variable]) -> str:
+    if group[0].start is None:
+        return "calculated" if group[0].causality == "local" else ""
+    values = list(dict.fromkeys(f"{v.start:.6g}" for v in group))
+    return ", ".join(values) if len(values) <= 3 else f"{values[0]} ... {values[-1]}"
 
 
 def _range(variable: Variable) -> str:

@@ -19,6 +19,7 @@ from fmus.streams import SolidStream, holdup, solid_outlet
 _METTA = "form: symbols of Metta 2019; value illustrative, uncalibrated"
 _ILLUSTRATIVE = "illustrative, uncalibrated"
 
+MODES = ("gravimetric", "refilling", "settling")
 GRAVIMETRIC, REFILLING, SETTLING = 0.0, 1.0, 2.0
 
 
@@ -85,13 +86,23 @@ def loss_in_weight_feeder() -> UnitModel:
         source=_ILLUSTRATIVE,
         minimum=50.0,
     )
-    w_low = m.parameter("refill_start_mass", 3.0, "kg", "hopper mass at which a refill starts", source=_ILLUSTRATIVE)
-    w_high = m.parameter("refill_stop_mass", 8.0, "kg", "hopper mass at which a refill stops", source=_ILLUSTRATIVE)
+    w_low = m.parameter(
+        "refill_start_mass", 3.0, "kg", "hopper mass at which a refill starts", source=_ILLUSTRATIVE, tunable=True
+    )
+    w_high = m.parameter(
+        "refill_stop_mass", 8.0, "kg", "hopper mass at which a refill stops", source=_ILLUSTRATIVE, tunable=True
+    )
     refill_rate = m.parameter("refill_mass_flow", 0.8, "kg/s", "mass flow of the refill valve", source=_ILLUSTRATIVE)
-    settle = m.parameter("settling_time", 20.0, "s", "volumetric hold after a refill", source=_ILLUSTRATIVE)
+    settle = m.parameter(
+        "settling_time", 20.0, "s", "volumetric hold after a refill", source=_ILLUSTRATIVE, tunable=True
+    )
     tau_s = m.parameter("screw_time_constant", 1.0, "s", "lag of the screw drive", source=_ILLUSTRATIVE)
-    tau_f = m.parameter("filter_time_constant", 8.0, "s", "filter of the loss of weight", source=_ILLUSTRATIVE)
-    tau_i = m.parameter("adaptation_time", 8.0, "s", "integral time of the gravimetric loop", source=_ILLUSTRATIVE)
+    tau_f = m.parameter(
+        "filter_time_constant", 8.0, "s", "filter of the loss of weight", source=_ILLUSTRATIVE, tunable=True
+    )
+    tau_i = m.parameter(
+        "adaptation_time", 8.0, "s", "integral time of the gravimetric loop", source=_ILLUSTRATIVE, tunable=True
+    )
     w_empty = m.parameter(
         "empty_mass", 0.05, "kg", "mass below which the screw starves", source=_ILLUSTRATIVE, minimum=1e-6
     )
@@ -111,7 +122,7 @@ def loss_in_weight_feeder() -> UnitModel:
     flow_f = m.state("filtered_flow", wanted, "kg/s", "loss of weight, filtered", nominal=5e-3)
     omega_f = m.state("filtered_revolutions", wanted / ff_start, "1/s", "screw speed, filtered alike", nominal=0.5)
     ff_hat = m.state("feed_factor_estimate", ff_start, "kg", "estimated feed factor per revolution", nominal=0.01)
-    mode = m.state("mode", GRAVIMETRIC, "1", "0 gravimetric, 1 refilling, 2 settling")
+    mode = m.state("mode", GRAVIMETRIC, "1", "what the feeder does", kind="Enumeration", items=MODES)
     release = m.state("settling_ends", 0.0, "s", "when settling ends", nominal=1.0)
     last_refill = m.state("refill_started", 0.0, "s", "when the last refill started; 0 before the first", nominal=1.0)
     refills = m.state("refills", 0.0, "1", "refills so far")

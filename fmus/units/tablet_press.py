@@ -151,7 +151,14 @@ def tablet_press() -> UnitModel:
     thickness = (weight / (rho_t * 1e-3) / relaxed - v_cups) / area + t_cups
     strength = tabletability * sigma_0 * ca.exp(-k_b * (1.0 - relaxed))
     draw = ca.fmax(flow + (zone - zone_mass) / tau_z, 0.0)
-    m.output("draw_mass_flow", ca.fmax(m.mean(draw), 0.0), "kg/s", "mass flow asked of the feed frame", nominal=5e-3)
+    m.output(
+        "draw_mass_flow",
+        ca.fmax(m.mean(draw), 0.0),
+        "kg/s",
+        "mass flow asked of the feed frame",
+        nominal=5e-3,
+        display_unit="kg/h",
+    )
     m.output(
         "main_compression_force",
         ca.if_else(turning, force, 0.0),

@@ -20,6 +20,8 @@ EPILOG = """Examples:
 
     galenic export my_unit.py --out fmus
 
+    galenic export tablet_press --fmi 2    (FMI 2.0 only)
+
     galenic export tablet_press --platform win64    (one binary only)
 
     galenic export tablet_press --platform linux64 --platform win64"""
@@ -33,6 +35,10 @@ def register(app: typer.Typer) -> None:
 def export(
     target: Annotated[str, typer.Argument(metavar="UNIT_OR_SCENARIO", help="A unit, FILE.py, or a scenario.")],
     out: Annotated[Path, typer.Option(help="Folder to write the FMUs to.")] = Path(),
+    fmi: Annotated[
+        list[int] | None,
+        typer.Option(metavar="2|3", help="FMI version, repeatable: 2 (NAME.fmu) or 3 (NAME_fmi3.fmu). Default: both."),
+    ] = None,
     platform: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,27 +48,34 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write units as FMI 2.0 Co-Simulation FMUs, to use in any tool on Linux, Windows and macOS.
+    """Write units as FMUs, to use in any tool on Linux, Windows and macOS.
 
-    Each file holds the binaries of all platforms, built here, and the C sources. With --platform, only the
-    binaries named. The first build for Windows on a machine takes about a minute, later ones seconds.
+    NAME.fmu is FMI 2.0, NAME_fmi3.fmu is FMI 3.0; each offers Co-Simulation and Model Exchange and holds the binaries
+    of all platforms, built here, the C sources and a documentation page. With --platform, only the binaries named.
+    The first build for Windows on a machine takes about a minute, later ones seconds.
 
     Of a scenario, every component that is a unit becomes `COMPONENT.fmu`, with the scenario's parameters and starts.
     """
     from fmus import GalenicError, build_fmu
+    from fmus.export import FMI_VERSIONS
     from fmus.toolchain import PLATFORM_NAMES, chosen_platforms
     from galenic.console import output
 
     if out.exists() and not out.is_dir():
         raise GalenicError(f"--out: '{out}' is not a folder", cure="give a folder; it is created where it is missing")
+    versions = sorted(set(fmi or FMI_VERSIONS))
+    for version in versions:
+        if version not in FMI_VERSIONS:
+            raise GalenicError(f"--fmi: there is no export to FMI {version}", cure="2 for FMI 2.0 or 3 for FMI 3.0")
     wanted = platform or ["all"]
     names = [p.fmi_name for p in chosen_platforms(PLATFORM_NAMES if "all" in wanted else wanted)]
     console = output()
     for model in _models(target):
-        with _progress(model.name, names) as done:
-            file = build_fmu(model, out, platforms=names, on_binary=done)
-        size = f"{file.stat().st_size / 1024:.0f} KiB"
-        console.print(f"{file}  ({size}: {', '.join(names)})", soft_wrap=True, markup=False)
+        for version in versions:
+            with _progress(f"{model.name} (FMI {version}.0)", names) as done:
+                file = build_fmu(model, out, fmi=version, platforms=names, on_binary=done)
+            facts = f"FMI {version}.0, {file.stat().st_size / 1024:.0f} KiB: {', '.join(names)}"
+            console.print(f"{file}  ({facts})", soft_wrap=True, markup=False)
 
 
 @contextmanager

@@ -63,7 +63,10 @@ class Driver:
 
     def get(self, name: str) -> float:
         kind = self.variables[name].type
-        read = {"Real": self.fmu.getReal, "Integer": self.fmu.getInteger, "Boolean": self.fmu.getBoolean}[kind]
+        integers = self.fmu.getInteger
+        read = {"Real": self.fmu.getReal, "Integer": integers, "Enumeration": integers, "Boolean": self.fmu.getBoolean}[
+            kind
+        ]
         return float(read([self.reference(name)])[0])
 
     def step(self, size: float) -> None:
