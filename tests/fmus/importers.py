@@ -20,13 +20,13 @@ MISSING = 77  # exit status
 
 @dataclass(frozen=True)
 class Job:
-    """What to run: inputs with value reference and start, outputs with value reference and number of elements."""
+    """What to run: inputs with value reference and starts, outputs with value reference and number of elements."""
 
     fmu: str
     answer: str
     steps: int
     size: float
-    inputs: dict[str, tuple[int, float]]
+    inputs: dict[str, tuple[int, list[float]]]
     outputs: dict[str, tuple[int, int]]
 
     @property
@@ -41,8 +41,8 @@ class Job:
         return json.dumps(asdict(self))
 
     def moved(self, k: int) -> list[float]:
-        """The inputs held in step ``k``."""
-        return [moved(start, k) for _, start in self.inputs.values()]
+        """The inputs held in step ``k``, element by element."""
+        return [moved(start, k) for _, starts in self.inputs.values() for start in starts]
 
 
 def moved(start: float, k: int) -> float:

@@ -16,7 +16,7 @@ import fmus
 from fmus.codegen import unit_functions_quietly
 
 STEPS, SIZE = 400, 2.0
-VERSIONS = {"fmpy": (2,), "libcosimpy": (2,), "ecospy": (2,)}
+VERSIONS = {"fmpy": (2, 3), "libcosimpy": (2,), "ecospy": (2, 3)}
 CASES = [(name, version) for name, versions in VERSIONS.items() for version in versions]
 
 
@@ -28,7 +28,7 @@ def in_process(model: fmus.UnitModel, job: Job) -> dict[str, np.ndarray]:
     x = f.initial(u, p, [start[s.variable.name] for s in model.states])
     rows = []
     for k in range(job.steps):
-        held = dict(zip(job.inputs, job.moved(k), strict=True))
+        held = start | dict(zip(names_in(job), job.moved(k), strict=True))
         t, end, u = k * job.size, (k + 1) * job.size, [held[v.name] for v, _ in model.inputs]
         x, _, means = f.step(t, job.size, x, f.algebraic(t, x, u, p), u, p)
         z = f.algebraic(end, x, u, p)
@@ -38,44 +38,57 @@ def in_process(model: fmus.UnitModel, job: Job) -> dict[str, np.ndarray]:
     return dict(zip(names, np.array(rows).T, strict=True))
 
 
-def job_for(fmu: Path, answer: Path, *, arrays: bool = True) -> Job:
-    """All inputs and what is calculated, as far as they are real, from the description that the importer reads."""
+def job_for(model: fmus.UnitModel, fmu: Path, answer: Path, *, arrays: bool = True) -> Job:
+    """Inputs and all that the model calculates, as far as they are real, by the description that the importer reads."""
     inputs, outputs = {}, {}
+    calculated = model.variables[len(model.inputs) + len(model.parameters) :]
+    known = {v.name for v in calculated} | {v.array for v in calculated}
     for v in read_model_description(str(fmu)).modelVariables:
         sizes = [int(d.start) for d in v.dimensions]
-        if v.type not in ("Real", "Float64") or v.causality in ("parameter", "independent") or v.derivative is not None:
+        if v.type not in ("Real", "Float64") or v.causality == "parameter":
             continue
+        if sizes and not arrays:
+            continue
+        count = int(np.prod(sizes, dtype=int))
         if v.causality == "input":
-            assert not sizes
-            inputs[v.name] = (int(v.valueReference), float(v.start))
-        elif arrays or not sizes:
-            outputs[v.name] = (int(v.valueReference), int(np.prod(sizes, dtype=int)))
+            elements = [v.name] if not sizes else [f"{v.name}[{i + 1}]" for i in range(count)]
+            inputs[v.name] = (int(v.valueReference), [float(model.variable(e).start or 0.0) for e in elements])
+        elif v.name in known:
+            outputs[v.name] = (int(v.valueReference), count)
     return Job(str(fmu), str(answer), STEPS, SIZE, inputs, outputs)
 
 
-def elements(job: Job) -> list[str]:
+def names_in(job: Job) -> list[str]:
+    """The scalar names of what is set, element by element."""
+    return _elements({name: len(starts) for name, (_, starts) in job.inputs.items()})
+
+
+def names_out(job: Job) -> list[str]:
     """The scalar names of the columns that an importer returns."""
-    return [
-        name if count == 1 else f"{name}[{i + 1}]" for name, (_, count) in job.outputs.items() for i in range(count)
-    ]
+    return _elements({name: count for name, (_, count) in job.outputs.items()})
+
+
+def _elements(counts: dict[str, int]) -> list[str]:
+    return [name if n == 1 else f"{name}[{i + 1}]" for name, n in counts.items() for i in range(n)]
 
 
 @pytest.mark.parametrize("unit", fmus.unit_names())
 @pytest.mark.parametrize(("importer", "version"), CASES, ids=[f"{name}-fmi{version}" for name, version in CASES])
 def test_an_importer_computes_what_the_equations_give(importer: str, version: int, unit: str, tmp_path: Path) -> None:
     model = fmus.unit_model(unit)
-    job = job_for(fmus.build_fmu(model), tmp_path / "rows.json")
+    job = job_for(model, fmus.build_fmu(model, fmi=version), tmp_path / "rows.json", arrays=importer != "ecospy")
     program = [sys.executable, str(Path(__file__).with_name("importers.py")), importer]
     done = subprocess.run(program, input=job.write(), capture_output=True, text=True, check=False, timeout=300)
     if done.returncode == MISSING:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     rows = np.array(json.loads(Path(job.answer).read_text(encoding="utf-8")))
-    assert rows.shape == (STEPS, len(elements(job)))
+    assert rows.shape == (STEPS, len(names_out(job)))
     expected = in_process(model, job)
-    assert set(elements(job)) <= set(expected)
-    assert {v.name for v, _ in model.outputs if v.kind == "Real"} <= set(elements(job))
-    for name, column in zip(elements(job), rows.T, strict=True):
+    assert set(names_out(job)) <= set(expected)
+    missing = {v.name for v, _ in model.outputs if v.kind == "Real"} - set(names_out(job))
+    assert all(model.variable(name).array for name in missing)
+    for name, column in zip(names_out(job), rows.T, strict=True):
         nothing = 1e-12 * model.variable(name).nominal
         np.testing.assert_allclose(column, expected[name], rtol=1e-10, atol=nothing, err_msg=name)
     if unit == "loss_in_weight_feeder":
