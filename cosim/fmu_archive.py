@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fmus.errors import GalenicError
+from fmus.toolchain import this_platform
 
 _REBUILD = "export the FMU again, or copy it again if it was cut short"
 
@@ -79,15 +80,26 @@ def _open(file: Path, _modified: int, _size: int) -> FmuArchive:
 
 
 def _check_binary(file: Path, identifier: str, names: set[str]) -> None:
-    from fmpy import platform, sharedLibraryExtension
+    from fmpy import sharedLibraryExtension
 
-    if f"binaries/{platform}/{identifier}{sharedLibraryExtension}" in names:
+    folder = _platform_folder()
+    if f"binaries/{folder}/{identifier}{sharedLibraryExtension}" in names:
         return
     has = sorted({name.split("/")[1] for name in names if name.startswith("binaries/") and name.count("/") > 1})
     raise GalenicError(
-        f"{file} has no binary for this platform ({platform}); it has {', '.join(has) or 'none'}",
-        cure=f"export it for {platform}",
+        f"{file} has no binary for this platform ({folder}); it has {', '.join(has) or 'none'}",
+        cure=f"export it for {folder}",
     )
+
+
+def _platform_folder() -> str:
+    """The folder of this platform's binaries. FMPy's name for Linux on arm64 is that of Linux on x86-64."""
+    import fmpy
+
+    try:
+        return this_platform().fmi_name
+    except GalenicError:
+        return str(fmpy.platform)
 
 
 def load_library(archive: FmuArchive, directory: Path, instance_name: str) -> Any:
@@ -99,16 +111,19 @@ def load_library(archive: FmuArchive, directory: Path, instance_name: str) -> An
     Raises:
         GalenicError: the binary cannot be loaded.
     """
-    from fmpy import extract
+    from fmpy import extract, sharedLibraryExtension
     from fmpy.fmi2 import FMU2Slave
 
     here = os.getcwd()
     try:
         extract(str(archive.file), str(directory))
+        identifier = archive.description.coSimulation.modelIdentifier
+        library = directory / "binaries" / _platform_folder() / (identifier + sharedLibraryExtension)
         return FMU2Slave(
             guid=archive.description.guid,
             unzipDirectory=str(directory),
-            modelIdentifier=archive.description.coSimulation.modelIdentifier,
+            modelIdentifier=identifier,
+            libraryPath=str(library.absolute()),
             instanceName=instance_name,
         )
     except Exception as error:
