@@ -27,6 +27,12 @@ from fmus.toolchain import chosen_platforms, compile_shared_library, compiler_ve
 
 _HERE = Path(__file__).parent
 _ROOMS = _HERE.parent.parent
+# PythonFMU runs this for each instance, keeps what it defines, and drops a reference to its names that it does not own
+_ENTRY = """\
+import ctypes
+from {module} import PythonComponent
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(globals()))
+"""
 # PythonFMU has a library for these
 _PLATFORMS = ("linux64", "win64")
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -192,7 +198,8 @@ def _archive(prepared: Prepared, platforms: Sequence[str], package: Path) -> byt
     module = f"galenic_component_{digest.hexdigest()[:16]}"
     entries |= {
         f"resources/{module}.py": slave,
-        "resources/slavemodule.txt": f"{module}\n".encode(),
+        f"resources/{module}_entry.py": _ENTRY.format(module=module).encode(),
+        "resources/slavemodule.txt": f"{module}_entry\n".encode(),
         "resources/front.txt": "\n".join([guid, *_python_libraries(prepared.python), ""]).encode(),
     }
     description = model_description(prepared, guid, platforms, galenic, pythonfmu)
@@ -206,7 +213,9 @@ def _archive(prepared: Prepared, platforms: Sequence[str], package: Path) -> byt
 def _python_libraries(python: str) -> list[str]:
     """What front.c tries in a process without Python: this Python's version first, then the newest."""
     wanted = clauses(python)
-    minors = sorted(range(8, max(sys.version_info.minor, 13) + 2), key=lambda minor: (minor != sys.version_info.minor, -minor))
+    minors = sorted(
+        range(8, max(sys.version_info.minor, 13) + 2), key=lambda minor: (minor != sys.version_info.minor, -minor)
+    )
     fitting = [minor for minor in minors if satisfies(f"3.{minor}.99", wanted) or satisfies(f"3.{minor}", wanted)]
     return [*(f"libpython3.{minor}.so.1.0" for minor in fitting), "python3.dll"]
 

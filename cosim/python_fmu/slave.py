@@ -7,7 +7,6 @@ the worst status that a call logged its result. Syntax newer than Python 3.7's w
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import json
 import sys
@@ -19,9 +18,6 @@ from typing import Any
 
 from pythonfmu import Fmi2Slave
 from pythonfmu.enums import Fmi2Status
-
-# PythonFMU runs this file for each instance and then drops a reference to the module's names that it does not own
-ctypes.pythonapi.Py_IncRef(ctypes.py_object(globals()))
 
 _EARLY = 1e-9  # share of a period by which an execution may come early: rounding of the importer's time
 
