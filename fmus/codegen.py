@@ -23,12 +23,14 @@ RUNTIME = Path(__file__).parent / "runtime"
 def generate_sources(model: UnitModel, functions: UnitFunctions, guid: str, fmi: int) -> dict[str, str]:
     """The C sources of ``model`` with its ``functions``: file name -> text. ``guid`` ties binary and description."""
     used = [f for f in vars(functions).values() if f is not None]
-    generator = ca.CodeGenerator("equations", {"with_header": False, "verbose": False})
+    # the file's name is the prefix of what CasADi does not make static
+    prefix = f"{model.name}_equations"
+    generator = ca.CodeGenerator(prefix, {"with_header": False, "verbose": False})
     for function in used:
         generator.add(function)
     with tempfile.TemporaryDirectory() as folder:
         generator.generate(folder + "/")
-        equations = (Path(folder) / "equations.c").read_text(encoding="utf-8")
+        equations = (Path(folder) / f"{prefix}.c").read_text(encoding="utf-8")
     fixed = [main_source(fmi), "unit.c", *(["erk.c"] if _own_erk(model) else [])]
     return {
         **{name: (RUNTIME / name).read_text(encoding="utf-8") for name in fixed},

@@ -164,9 +164,7 @@ FMI_EXPORT fmi2Status API(fmi2GetFMUstate)(fmi2Component c, fmi2FMUstate *state)
 
 FMI_EXPORT fmi2Status API(fmi2SetFMUstate)(fmi2Component c, fmi2FMUstate state) {
     Instance *m = (Instance *)c;
-    if (!m || !state) return ERROR;
-    memcpy(&m->now, state, sizeof(Snapshot));
-    return OK;
+    return m && state ? put_state(m, state) : ERROR;
 }
 
 FMI_EXPORT fmi2Status API(fmi2FreeFMUstate)(fmi2Component c, fmi2FMUstate *state) {

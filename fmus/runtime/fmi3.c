@@ -242,9 +242,7 @@ FMI_EXPORT fmi3Status API(fmi3GetFMUState)(fmi3Instance c, fmi3FMUState *state) 
 
 FMI_EXPORT fmi3Status API(fmi3SetFMUState)(fmi3Instance c, fmi3FMUState state) {
     Instance *m = (Instance *)c;
-    if (!m || !state) return ERROR;
-    memcpy(&m->now, state, sizeof(Snapshot));
-    return OK;
+    return m && state ? put_state(m, state) : ERROR;
 }
 
 FMI_EXPORT fmi3Status API(fmi3FreeFMUState)(fmi3Instance c, fmi3FMUState *state) {

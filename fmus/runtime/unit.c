@@ -246,11 +246,14 @@ static int refresh_rates(Instance *m) {
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
+/* a state belongs to one model and one interface of it */
+static unsigned long long own_key(const Instance *m) { return MODEL_KEY + m->kind; }
+
 static void reset(Instance *m) {
     memset(&m->now, 0, sizeof m->now);
     memcpy(m->now.v, model_start, N_V * sizeof(double));
     memcpy(m->now.x_start, model_start + FIRST_X, N_X * sizeof(double));
-    m->now.model = MODEL_KEY;
+    m->now.model = own_key(m);
     m->now.mode = INSTANTIATED;
     m->now.dirty = ALL;
     m->now.pending = -1;
@@ -489,6 +492,12 @@ static Status take_state(Instance *m, void **state) {
     return OK;
 }
 
+static Status put_state(Instance *m, const void *state) {
+    if (((const Snapshot *)state)->model != own_key(m)) return FAIL("%s: that is no state of this FMU", m->name);
+    memcpy(&m->now, state, sizeof(Snapshot));
+    return OK;
+}
+
 static Status serialize(Instance *m, const void *state, char *bytes, size_t size) {
     if (size < sizeof(Snapshot)) return FAIL("%s: %zu bytes do not hold the state, %zu do", m->name, size, sizeof(Snapshot));
     memcpy(bytes, state, sizeof(Snapshot));
@@ -498,7 +507,7 @@ static Status serialize(Instance *m, const void *state, char *bytes, size_t size
 static Status deserialize(Instance *m, const char *bytes, size_t size, void **state) {
     unsigned long long model = 0;
     if (size >= sizeof model) memcpy(&model, bytes, sizeof model);
-    if (size != sizeof(Snapshot) || model != MODEL_KEY) return FAIL("%s: %zu bytes are no state of this FMU", m->name, size);
+    if (size != sizeof(Snapshot) || model != own_key(m)) return FAIL("%s: %zu bytes are no state of this FMU", m->name, size);
     if (!*state) *state = malloc(sizeof(Snapshot));
     if (!*state) return FAIL("%s: no memory for an FMU state", m->name);
     memcpy(*state, bytes, sizeof(Snapshot));
