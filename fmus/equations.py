@@ -76,7 +76,8 @@ def unit_functions(model: UnitModel) -> UnitFunctions:
     step = dae.step(jumped, index)
     instant = ca.Function("instant", [t, x, z, u, p], [ode, ca.substitute(y, q, integrand)])
     start = ca.Function("galenic_initial", [u, p, x_start], [initial])
-    own_variations = model.integrator == "erk" and bool(model.states) and not model.events
+    # of events with implicit equations CasADi's own derivative, exact for the steps that the integrator took
+    own_variations = bool(model.states) and not (model.events and model.algebraics)
 
     return UnitFunctions(
         initial=start,
@@ -89,7 +90,9 @@ def unit_functions(model: UnitModel) -> UnitFunctions:
         step_to_event=dae.step_to_event() if model.events else None,
         scaled=dae.scaled(),
         derivative=ca.Function("galenic_derivative", [t, x, z, u, p], [ode]),
-        sensitivity=dae.sensitivity(outputs) if own_variations else _sensitivity(algebraic, step, outputs),
+        sensitivity=dae.sensitivity(algebraic, outputs, jumped, index)
+        if own_variations
+        else _sensitivity(algebraic, step, outputs),
         tangent=_tangent(algebraic, instant),
         cotangent=_cotangent(algebraic, instant),
         initial_tangent=_initial_tangent(start, algebraic, instant),
@@ -208,37 +211,73 @@ class _Dae:
         ]
         return ca.Function("galenic_step_to_event", args, results)
 
-    def sensitivity(self, outputs: Any) -> Any:
+    def sensitivity(self, algebraic: Any, outputs: Any, jumped: Any, index: Any) -> Any:
         """The directional derivative of a step by the variational equations, integrated under the same error control.
 
-        For the explicit method: the steps that the solution alone takes where it rests are too long for it.
+        The steps that the solution alone takes where it rests are too long for them. How quadratures move is carried as
+        states, because it jumps at events too.
         """
-        moved, du = ca.SX.sym("moved", self.xs.numel()), ca.SX.sym("du", self.sizes[4])
-        by, seeds = ca.vertcat(self.xs, self.u), ca.vertcat(moved, du)
+        moved, moved_z = ca.SX.sym("moved", self.xs.numel()), ca.SX.sym("moved_z", self.zs.numel())
+        du = ca.SX.sym("du", self.sizes[4])
+        by, seeds = ca.vertcat(self.xs, self.zs, self.u), ca.vertcat(moved, moved_z, du)
+        dq = ca.SX.sym("dq", self.integrand.numel())
+        rates, flows = (ca.jtimes(of, by, seeds) for of in (self.ode, self.integrand))
         dae = {
             "t": self.tau,
-            "x": ca.vertcat(self.xs, moved),
+            "x": ca.vertcat(self.xs, moved, dq),
             "p": ca.vertcat(self.known, du),
-            "ode": ca.vertcat(self.ode, ca.jtimes(self.ode, by, seeds)),
-            "quad": ca.vertcat(self.integrand, ca.jtimes(self.integrand, by, seeds)),
+            "ode": ca.vertcat(self.ode, rates, flows),
+            "quad": self.integrand,
         }
-        integrator = self._integrator("integrator_moved", dae, None, None, None)
+        if self.zs.numel():
+            dae |= {
+                "z": ca.vertcat(self.zs, moved_z),
+                "alg": ca.vertcat(self.residual, ca.jtimes(self.residual, by, seeds)),
+            }
+        after = self._moved_by_event(moved, dq, du, jumped, index) if self.model.events else None
+        integrator = self._integrator("integrator_moved", dae, self.indicators, after, index)
         t, h, x, _, u, p = self._arguments()
         dx, du = _symbols("dx du", x.numel(), u.numel())
         # seeds of size 1, so that the tolerances mean the same for every seed
         u_nominal = ca.DM([v.nominal for v, _ in self.model.inputs])
         size = ca.norm_inf(ca.vertcat(dx / self.x_nominal, du / u_nominal, 1e-300))
+        start_z, start_dz = self._moved_unknowns(algebraic, t, x, u, p, dx / size, du / size)
+        n_x, n_q = x.numel(), self.integrand.numel()
         end = integrator(
-            x0=ca.vertcat(x, dx / size) / ca.vertcat(*[self.x_nominal] * 2), p=ca.vertcat(t, h, u, p, du / size)
+            x0=ca.vertcat(x / self.x_nominal, dx / size / self.x_nominal, ca.DM.zeros(n_q)),
+            z0=ca.vertcat(start_z, start_dz) / ca.vertcat(*[self.z_nominal] * 2),
+            p=ca.vertcat(t, h, u, p, du / size),
         )
-        (x_end, dx_end), (q, dq) = ca.vertsplit(end["xf"], x.numel()), _split(end["qf"], *[end["qf"].numel() // 2] * 2)
+        q, (x_end, dx_end, dq_end) = end["qf"], _split(end["xf"], n_x, n_x, n_q)
         x_end, dx_end = x_end * self.x_nominal, dx_end * self.x_nominal * size
         at = _symbols("x u q", x.numel(), u.numel(), q.numel())
-        y = outputs(t + h, at[0], ca.MX(0, 1), at[1], p, at[2])
+        y = outputs(t + h, at[0], algebraic(t + h, at[0], at[1], p), at[1], p, at[2])
         seeded = _symbols("dx du dq", x.numel(), u.numel(), q.numel())
         dy = ca.Function("dy", [t, h, p, *at, *seeded], [ca.jtimes(y, ca.vertcat(*at), ca.vertcat(*seeded))])
-        dy_end = dy(t, h, p, x_end, u, q, dx_end, du, dq * size)
+        dy_end = dy(t, h, p, x_end, u, q, dx_end, du, dq_end * size)
         return ca.Function("galenic_sensitivity", [t, h, x, u, p, dx, du], [dx_end, dy_end])
+
+    def _moved_by_event(self, moved: Any, dq: Any, du: Any, jumped: Any, index: Any) -> Any:
+        """States, their movement and that of the quadratures after an event, which moves in time itself.
+
+        With e the indicator, f the rates and g the jump, the event moves by
+        dtau = -(e_x dx + e_u du)/(e_t + e_x f), and dx+ = g_x (dx + f dtau) + g_t dtau + g_u du - f+ dtau.
+        """
+        (g,) = ca.substitute([jumped / self.x_nominal], self.old, self.new)
+        e = sum((ca.if_else(index == k, self.indicators[k], 0.0) for k in range(len(self.model.events))), ca.SX(0))
+        slope = ca.jtimes(e, ca.vertcat(self.xs, self.tau), ca.vertcat(self.ode, 1.0))
+        shift = -ca.jtimes(e, ca.vertcat(self.xs, self.u), ca.vertcat(moved, du)) / slope
+        rates, flows = ca.substitute([self.ode, self.integrand], [self.xs], [g])
+        by, seeds = ca.vertcat(self.xs, self.tau, self.u), ca.vertcat(moved + self.ode * shift, shift, du)
+        dx = ca.jtimes(g, by, seeds) - rates * shift
+        return ca.vertcat(g, dx, dq + (self.integrand - flows) * shift)
+
+    def _moved_unknowns(self, algebraic: Any, t: Any, x: Any, u: Any, p: Any, dx: Any, du: Any) -> tuple[Any, Any]:
+        """The unknowns at the start, and how they move with states and inputs."""
+        at, seeds = _symbols("x u", x.numel(), u.numel()), _symbols("dx du", x.numel(), u.numel())
+        moved = ca.jtimes(algebraic(t, *at, p), ca.vertcat(*at), ca.vertcat(*seeds))
+        derivative = ca.Function("moved_unknowns", [t, p, *at, *seeds], [moved])
+        return algebraic(t, x, u, p), derivative(t, p, x, u, dx, du)
 
     def _integrator(self, name: str, dae: dict[str, Any], indicators: Any, after: Any, index: Any) -> Any:
         options: dict[str, Any] = {
@@ -248,7 +287,7 @@ class _Dae:
         }
         if self.model.events:
             dae = dae | {"zero": indicators}
-            slots = {"index": index, "t": self.tau, "x": dae["x"], "p": self.known, "post_x": after}
+            slots = {"index": index, "t": self.tau, "x": dae["x"], "p": dae["p"], "post_x": after}
             if self.zs.numel():
                 slots |= {"z": self.zs, "post_z": self.zs}
             options["transition"] = ca.Function(

@@ -14,9 +14,8 @@ from fmus.codegen import unit_functions_quietly
 
 Drive = Callable[..., Any]
 
-# The derivative is exact for the integrator's own steps, whose sizes follow the nominal solution. Beside a solution at
-# rest they are long, and a perturbed run, which the differences make, is stepped more finely.
-ADAPTIVE = 2e-2
+# of central differences over runs whose integrator keeps 1e-8: truncation and noise
+DIFFERENCES = 2e-4
 
 CASES = {
     "continuous_blender": ("inlet_1.mass_flow", "outlet.api_fraction", 1e-5),
@@ -42,7 +41,7 @@ def by_differences(driver: Any, state: Any, time: float, size: float, unknown: s
     return float(values[0] - values[1]) / (2 * change)
 
 
-@pytest.mark.parametrize("unit", fmus.unit_names())
+@pytest.mark.parametrize("unit", CASES)
 def test_derivative_of_a_step_equals_central_differences(unit: str, drive: Drive) -> None:
     known, unknown, change = CASES[unit]
     driver = drive(unit).start()
@@ -51,10 +50,10 @@ def test_derivative_of_a_step_equals_central_differences(unit: str, drive: Drive
     driver.step(60.0)
     exact = derivative(driver, unknown, known)
     assert exact != 0
-    assert exact == pytest.approx(by_differences(driver, state, 100.0, 60.0, unknown, known, change), rel=ADAPTIVE)
+    assert exact == pytest.approx(by_differences(driver, state, 100.0, 60.0, unknown, known, change), rel=DIFFERENCES)
 
 
-@pytest.mark.parametrize("unit", fmus.unit_names())
+@pytest.mark.parametrize("unit", CASES)
 def test_derivative_equals_casadi_in_process(unit: str, drive: Drive) -> None:
     model = fmus.unit_model(unit)
     f = unit_functions_quietly(model)
@@ -84,7 +83,7 @@ def test_derivative_sees_how_a_refill_moves_in_time(drive: Drive) -> None:
         exact = derivative(feeder, unknown, "mass_flow_setpoint")
         feeder.fmu.setFMUState(state)
         differences = by_differences(feeder, state, time, 30.0, unknown, "mass_flow_setpoint", 0.05)
-        assert exact == pytest.approx(differences, rel=ADAPTIVE, abs=1e-6)
+        assert exact == pytest.approx(differences, rel=DIFFERENCES, abs=1e-6)
         feeder.fmu.setFMUState(state)
         feeder.time = time
         feeder.step(30.0)
@@ -98,7 +97,7 @@ def test_derivative_by_a_state_and_several_at_once(drive: Drive) -> None:
     known = [press.reference(n) for n in ("fill_depth_actual", "gap_setpoint")]
     both = np.array(press.fmu.getDirectionalDerivative(unknown, known, [0.5, -2.0]))
     single = [np.array(press.fmu.getDirectionalDerivative(unknown, [k], [1.0])) for k in known]
-    np.testing.assert_allclose(both, 0.5 * single[0] - 2.0 * single[1], rtol=1e-12)
+    np.testing.assert_allclose(both, 0.5 * single[0] - 2.0 * single[1], rtol=1e-7)
 
 
 @pytest.mark.parametrize(
