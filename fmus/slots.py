@@ -87,7 +87,7 @@ def variable_slots(model: UnitModel) -> list[Slot]:
             "local",
             "continuous",
             "calculated",
-            "",
+            "1",
             f"falls below zero when it happens: {event.name}",
         )
         for i, event in enumerate(model.events, start=1)
