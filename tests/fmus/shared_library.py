@@ -25,6 +25,8 @@ def read_libraries(data: bytes) -> list[SharedLibrary]:
         return [_elf(data)]
     if data[:2] == b"MZ":
         return [_pe(data)]
+    if data[:4] == b"\xcf\xfa\xed\xfe":
+        return [_mach_o(data)]
     magic, count = unpack_from(">2I", data)
     assert magic == 0xCAFEBABE
     found = []

@@ -11,31 +11,13 @@ import numpy as np
 import pytest
 from fmpy import read_model_description
 from importers import MISSING, Job
+from in_process import Equations
 
 import fmus
-from fmus.codegen import unit_functions_quietly
 
 STEPS, SIZE = 400, 2.0
 VERSIONS = {"fmpy": (2, 3), "libcosimpy": (2,), "ecospy": (2, 3)}
 CASES = [(name, version) for name, versions in VERSIONS.items() for version in versions]
-
-
-def in_process(model: fmus.UnitModel, job: Job) -> dict[str, np.ndarray]:
-    """Every state, unknown and output at the end of each step: name -> trajectory."""
-    f = unit_functions_quietly(model)
-    start = {v.name: v.start or 0.0 for v in model.variables}
-    u, p = [start[v.name] for v, _ in model.inputs], [start[v.name] for v, _ in model.parameters]
-    x = f.initial(u, p, [start[s.variable.name] for s in model.states])
-    rows = []
-    for k in range(job.steps):
-        held = start | dict(zip(names_in(job), job.moved(k), strict=True))
-        t, end, u = k * job.size, (k + 1) * job.size, [held[v.name] for v, _ in model.inputs]
-        x, _, means = f.step(t, job.size, x, f.algebraic(t, x, u, p), u, p)
-        z = f.algebraic(end, x, u, p)
-        y = f.outputs(end, x, z, u, p, means)
-        rows.append(np.concatenate([np.asarray(part).ravel() for part in (x, z, y)]))
-    names = [v.name for v in model.variables[len(u) + len(p) :]]
-    return dict(zip(names, np.array(rows).T, strict=True))
 
 
 def job_for(model: fmus.UnitModel, fmu: Path, answer: Path, *, arrays: bool = True) -> Job:
@@ -84,7 +66,9 @@ def test_an_importer_computes_what_the_equations_give(importer: str, version: in
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     rows = np.array(json.loads(Path(job.answer).read_text(encoding="utf-8")))
     assert rows.shape == (STEPS, len(names_out(job)))
-    expected = in_process(model, job)
+    expected = Equations(model).co_simulation(
+        STEPS, SIZE, lambda k: dict(zip(names_in(job), job.moved(k), strict=True))
+    )
     assert set(names_out(job)) <= set(expected)
     missing = {v.name for v, _ in model.outputs if v.kind == "Real"} - set(names_out(job))
     assert all(model.variable(name).array for name in missing)
