@@ -1,77 +1,106 @@
-"""Directional derivatives beside finite differences, in the checking process.
+"""Derivatives that a Co-Simulation FMU states, beside finite differences, in the checking process.
 
-The standard leaves open what they mean in Co-Simulation. Two readings are accepted, for all pairs alike: how outputs
-move with the inputs at a communication point, and how outputs at the end of the last step move with the inputs that
-were held in it.
+The standards leave open what they mean there. Two readings are accepted, for all pairs alike: how outputs move with
+the inputs at a communication point, and how outputs at the end of the last step move with the inputs that were held in
+it.
 """
 
 from __future__ import annotations
 
-from fmus.check.instance import WARNING, FmuError, Instance, Library
-from fmus.check.job import Variable
+from fmus.check.fmi3 import Fmi3
+from fmus.check.instance import Instance
+from fmus.check.job import MODEL_EXCHANGE, Job, Variable
+from fmus.check.library import WARNING, FmuError, Library
+from fmus.check.probing import STEPS, Found, instance
+from fmus.check.slopes import Element, elements_of, rounding, slopes, wrong
 
-_STEPS = 3
 _MOST_INPUTS = 20
-_SHARE = 1e-3
-_TOLERANCE = 0.02
-_NOISE = 1e-6
+_ROUNDING = 1e-9
 
 
-def derivatives(library: Library) -> tuple[list[str], list[str], str]:
-    """fmi2GetDirectionalDerivative agrees with finite differences in one of its two meanings."""
-    job = library.job
-    inputs = [v for v in job.of("input", reals=True) if v.variability == "continuous"][:_MOST_INPUTS]
-    outputs = [v for v in job.of("output", reals=True) if v.variability == "continuous"]
-    if not inputs or not outputs:
-        return [], ["no Real input and output to derive"], ""
-    instance = Instance(library).start()
-    instance.run(_STEPS, outputs)
-    base, values = instance.get(inputs), instance.get(outputs)
-    stated = {(u.name, y.name): instance.derivative(y, u) for u in inputs for y in outputs}
-    instance.free()
-    wrong: dict[str, list[str]] = {}
+def derivatives(library: Library) -> Found:
+    """Directional derivatives agree with finite differences in one of their two meanings."""
+    inputs, outputs = knowns(library.job), unknowns(library.job)
+    one = instance(library).start()
+    one.run(STEPS, outputs)
+    base, values = _flat(one, inputs), _flat(one, outputs)
+    derived = elements_of(outputs)
+    stated = {u: one.calls.directional(outputs, [u.variable], u.seed()) for u in elements_of(inputs)}
+    one.free()
+    small, count = rounding(derived, stated, base), len(derived) * len(stated)
+    off: dict[str, list[str]] = {}
     for meaning, held in (("at a communication point", False), ("of the last step", True)):
-        wrong[meaning] = []
-        for known, at in zip(inputs, base, strict=True):
-            measured = _measure(library, known, at, outputs, held=held)
-            for output, value, (slope, doubt, size) in zip(outputs, values, measured, strict=True):
-                claim = stated[known.name, output.name]
-                allowed = _TOLERANCE * max(abs(slope), abs(claim)) + 3.0 * doubt + _NOISE * abs(value) / size
-                if not abs(claim - slope) <= allowed:
-                    text = f"d '{output.name}' / d '{known.name}' is {claim:.6g}, finite differences give {slope:.6g}"
-                    wrong[meaning].append(text)
-        if not wrong[meaning]:
-            return [], [], f"{len(stated)} derivatives {meaning} agree with finite differences"
-    meaning, failures = min(wrong.items(), key=lambda item: len(item[1]))
-    return [f"{len(failures)} of {len(stated)} derivatives {meaning} are off", *failures], [], ""
+        off[meaning] = []
+        for (known, claims), at in zip(stated.items(), base, strict=True):
+
+            def evaluate(value: float, known: Element = known, held: bool = held) -> list[float]:
+                return _outputs(library, known, value, outputs, held=held)
+
+            measured = slopes(known.variable, at, values, evaluate)
+            off[meaning] += [
+                wrong(unknown.name, known.name, claim, slope)
+                for unknown, claim, slope, least in zip(derived, claims, measured, small[known], strict=True)
+                if not slope.allows(claim, least)
+            ]
+        if not off[meaning]:
+            return [], [], f"{count} derivatives {meaning} agree with finite differences"
+    meaning, failures = min(off.items(), key=lambda item: len(item[1]))
+    return [f"{len(failures)} of {count} derivatives {meaning} are off", *failures], [], ""
 
 
-def _measure(
-    library: Library, known: Variable, at: float, outputs: list[Variable], *, held: bool
-) -> list[tuple[float, float, float]]:
-    """For each output: the slope, how far the slopes of two step sizes lie apart, and the smaller step size."""
-    far = known.moved(at, _SHARE) - at
-    if far == 0.0:
-        return [(0.0, float("inf"), 1.0)] * len(outputs)
-    inside = known.low <= at - 0.5 * far <= known.high
-    lower, middle, half, upper = (
-        _outputs(library, known, at + share * far, outputs, held=held) for share in (-0.5 * inside, 0.0, 0.5, 1.0)
-    )
-    slopes = []
-    for low, mid, near, end in zip(lower, middle, half, upper, strict=True):
-        one_sided, wide = (near - mid) / (0.5 * far), (end - mid) / far
-        slopes.append(((near - low) / far, wide) if inside else (2.0 * one_sided - wide, wide))
-    return [(a, abs(a - b), 0.5 * abs(far)) for a, b in slopes]
+def adjoints(library: Library) -> Found:
+    """Adjoint derivatives are the transposed of the directional ones: (w J) v = w (J v)."""
+    from_, to = knowns(library.job), unknowns(library.job)
+    one = instance(library).start()
+    one.run(STEPS, to)
+    calls = one.calls
+    assert isinstance(calls, Fmi3)
+    derived = elements_of(to)
+    columns = {u: calls.directional(to, [u.variable], u.seed()) for u in elements_of(from_)}
+    small = rounding(derived, columns, _flat(one, from_))
+    seeds = [(f"'{e.name}'", [float(k == row) for k in range(len(derived))]) for row, e in enumerate(derived)]
+    seeds.append(("all unknowns together", [1.0 + 0.5 * k for k in range(len(derived))]))
+    failures = []
+    for what, seed in seeds:
+        for (known, column), found in zip(columns.items(), calls.adjoint(to, from_, seed), strict=True):
+            terms = [w * x for w, x in zip(seed, column, strict=True)]
+            allowed = sum(abs(w) * x for w, x in zip(seed, small[known], strict=True))
+            if not abs(found - sum(terms)) <= allowed + _ROUNDING * sum(map(abs, terms)):
+                failures.append(f"of {what} by '{known.name}' is {found:.9g}, directional {sum(terms):.9g}")
+    one.free()
+    if failures:
+        return [f"{len(failures)} adjoint derivatives differ from directional ones", *failures], [], ""
+    return [], [], f"{len(derived)} by {len(columns)} agree with the directional ones"
 
 
-def _outputs(library: Library, known: Variable, value: float, outputs: list[Variable], *, held: bool) -> list[float]:
+def knowns(job: Job) -> list[Variable]:
+    """What derivatives are taken by: continuous inputs, and the states where they are the solver's."""
+    inputs = [v for v in job.of("input", reals=True) if v.variability == "continuous" and v.type != "Float32"]
+    states = [job.variables[k] for k in job.states] if job.interface == MODEL_EXCHANGE else []
+    return inputs[:_MOST_INPUTS] + [v for v in states[:_MOST_INPUTS] if v not in inputs]
+
+
+def unknowns(job: Job) -> list[Variable]:
+    """What is derived: continuous outputs, and the states' derivatives where the solver has the states."""
+    outputs = [v for v in job.of("output", reals=True) if v.variability == "continuous" and v.type != "Float32"]
+    changes = [job.variables[k] for k in job.derivatives] if job.interface == MODEL_EXCHANGE else []
+    return changes + [v for v in outputs if v not in changes]
+
+
+def _flat(one: Instance, variables: list[Variable]) -> list[float]:
+    return [float(x) for value in one.get(variables) for x in value]
+
+
+def _outputs(library: Library, known: Element, value: float, outputs: list[Variable], *, held: bool) -> list[float]:
     """The outputs with the input at ``value`` through the last step, or set after it."""
-    instance = Instance(library).start()
-    instance.run(_STEPS - held, outputs)
-    if instance.set(known, value) > WARNING:
+    one = instance(library).start()
+    one.run(STEPS - held, outputs)
+    (before,) = one.get([known.variable])
+    target = tuple(value if k == known.place else x for k, x in enumerate(before))
+    if one.set(known.variable, target) > WARNING:
         raise FmuError(f"'{known.name}' cannot be set to {value:g}{library.said()}")
     if held:
-        instance.step()
-    found = instance.get(outputs)
-    instance.free()
+        one.step()
+    found = _flat(one, outputs)
+    one.free()
     return found

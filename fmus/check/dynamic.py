@@ -13,71 +13,59 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fmus.check.job import Job, job_of
-from fmus.check.probes import PROBES
+from fmus.check.catalogue import checks
+from fmus.check.interfaces import interfaces, job_of, library_of, major_version, platform_names
+from fmus.check.job import SCHEDULED_EXECUTION, Job
 from fmus.check.verdict import Outcome, Verdict
-
-CHECKS = tuple(PROBES)
-_FLAGGED = {
-    "get and set state": "canGetAndSetFMUstate",
-    "serialised state": "canSerializeFMUstate",
-    "variable step": "canHandleVariableCommunicationStepSize",
-    "derivatives": "providesDirectionalDerivative",
-}
-_SEVERAL = {"two instances"}
 
 
 def check_dynamics(file: Path, description: Any, names: set[str], time_limit: float) -> Iterator[Verdict]:
-    """A verdict on each dynamic check, as it comes."""
-    why = _obstacle(description, names)
-    if why:
-        yield from (Verdict.skipped(check, why) for check in CHECKS)
-        return
+    """A verdict on each dynamic check of each interface, as it comes."""
     with tempfile.TemporaryDirectory(prefix="galenic-check-", ignore_cleanup_errors=True) as unpacked:
         folder = Path(unpacked)
         with zipfile.ZipFile(file) as archive:
             archive.extractall(folder)
-        job = job_of(description, folder, folder / _library(description), time_limit)
-        for check in CHECKS:
-            reason = why or _not_applicable(check, job)
-            if reason:
-                yield Verdict.skipped(check, reason)
+        for interface in interfaces(description):
+            if interface == SCHEDULED_EXECUTION:
+                yield Verdict.skipped("run", "Scheduled Execution is not run, only described").of(interface)
                 continue
-            verdict, hung = _run(job.for_check(check))
-            if check == "instantiation" and verdict.outcome == Outcome.FAILED:
-                why = "the FMU cannot be instantiated"
-                if "needsExecutionTool" in job.flags:
-                    why = "the FMU needs the tool that made it"
-                    verdict = Verdict.skipped(check, f"{why}; without it: {verdict.found}")
-            yield verdict
-            if hung:
-                why = f"the FMU hung in '{check}'"
+            for verdict in _interface(description, interface, folder, names, time_limit):
+                yield verdict.of(interface)
 
 
-def _library(description: Any) -> str:
-    from fmpy import platform, sharedLibraryExtension
-
-    return f"binaries/{platform}/{description.coSimulation.modelIdentifier}{sharedLibraryExtension}"
-
-
-def _obstacle(description: Any, names: set[str]) -> str:
-    from fmpy import platform
-
-    if description.fmiVersion != "2.0":
-        return f"FMI {description.fmiVersion}; dynamic checks are for FMI 2.0"
-    if description.coSimulation is None:
-        return "it has no Co-Simulation interface"
-    return "" if _library(description) in names else f"it has no binary for this machine ({platform})"
+def skip_dynamics(description: Any, why: str) -> Iterator[Verdict]:
+    """What is said of the dynamic checks where none can be made."""
+    for interface in interfaces(description):
+        for check in checks(major_version(description), interface):
+            yield Verdict.skipped(check, why).of(interface)
 
 
-def _not_applicable(check: str, job: Job) -> str:
-    if check in _FLAGGED and _FLAGGED[check] not in job.flags:
-        return f"the FMU does not claim {_FLAGGED[check]}"
-    if check in _SEVERAL and "canBeInstantiatedOnlyOncePerProcess" in job.flags:
-        return "the FMU says that one process holds one instance"
-    if check == "NaN input" and not job.of("input", reals=True):
-        return "the FMU has no Real input"
-    return ""
+def _interface(description: Any, interface: str, folder: Path, names: set[str], time_limit: float) -> Iterator[Verdict]:
+    version = major_version(description)
+    if not version:
+        yield Verdict.skipped("run", f"FMI {description.fmiVersion}; dynamic checks are for FMI 2.0 and 3.0")
+        return
+    wanted = checks(version, interface, first=interface == next(iter(interfaces(description))))
+    library = library_of(version, interfaces(description)[interface].modelIdentifier, names)
+    if library is None:
+        why = f"it has no binary for this machine ({' or '.join(platform_names(version))})"
+        yield from (Verdict.skipped(check, why) for check in wanted)
+        return
+    job, why = job_of(description, interface, folder, folder / library, time_limit), ""
+    for name, check in wanted.items():
+        reason = why or check.obstacle(job)
+        if reason:
+            yield Verdict.skipped(name, reason)
+            continue
+        verdict, hung = _run(job.for_check(name))
+        if name == "instantiation" and verdict.outcome == Outcome.FAILED:
+            why = "the FMU cannot be instantiated"
+            if "needsExecutionTool" in job.flags:
+                why = "the FMU needs the tool that made it"
+                verdict = Verdict.skipped(name, f"{why}; without it: {verdict.found}")
+        yield verdict
+        if hung:
+            why = f"the FMU hung in '{name}'"
 
 
 def _run(job: Job) -> tuple[Verdict, bool]:

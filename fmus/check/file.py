@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fmus.check.archive import check_archive
-from fmus.check.description import RULES, SCHEMA, VARIABLES, check_description, read_description
-from fmus.check.dynamic import CHECKS, check_dynamics
+from fmus.check.description import RULES, SCHEMA, STRUCTURE, VARIABLES, check_description, read_description
+from fmus.check.dynamic import check_dynamics, skip_dynamics
+from fmus.check.extras import check_extras
 from fmus.check.platforms import PLATFORMS, check_platforms
 from fmus.check.verdict import Outcome, Verdict
 from fmus.errors import GalenicError
 
+#: what is skipped where nothing is known of the interfaces
+RUN = "run"
 #: seconds that one dynamic check may take
 TIME_LIMIT = 30.0
 
@@ -37,18 +40,20 @@ def _verdicts(file: Path, time_limit: float) -> Iterator[Verdict]:
     yield archive
     if "modelDescription.xml" not in names:
         why = "the archive has no model description" if names else "the archive cannot be read"
-        yield from (Verdict.skipped(check, why) for check in (SCHEMA, RULES, VARIABLES, PLATFORMS, *CHECKS))
+        yield from (Verdict.skipped(check, why) for check in (SCHEMA, RULES, VARIABLES, STRUCTURE, PLATFORMS, RUN))
         return
     yield from check_description(file)
     try:
         description = read_description(file)
     except Exception:
         why = "modelDescription.xml cannot be read"
-        yield from (Verdict.skipped(check, why) for check in (PLATFORMS, *CHECKS))
+        yield from (Verdict.skipped(check, why) for check in (PLATFORMS, RUN))
         return
+    yield from check_extras(file, description, names)
     if archive.outcome == Outcome.FAILED:
         why = "the archive is not safe to unpack"
-        yield from (Verdict.skipped(check, why) for check in (PLATFORMS, *CHECKS))
+        yield Verdict.skipped(PLATFORMS, why)
+        yield from skip_dynamics(description, why)
         return
     yield from check_platforms(file, description, names)
     yield from check_dynamics(file, description, names, time_limit)

@@ -1,190 +1,154 @@
-"""An FMI 2.0 Co-Simulation instance, called without a net: in the checking process, which may die of it."""
+"""One instance as the probes drive it, with the same verbs for every version and interface."""
 
 from __future__ import annotations
 
 import ctypes as c
-import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from fmus.check.job import Job, Variable
+from fmus.check.calls import Calls
+from fmus.check.fmi2 import Fmi2
+from fmus.check.fmi3 import Fmi3, IntermediateUpdate
+from fmus.check.job import Value, Variable
+from fmus.check.library import FmuError, Library
 
-OK, WARNING, DISCARD, ERROR, FATAL = range(5)
-STATUS = ("fmi2OK", "fmi2Warning", "fmi2Discard", "fmi2Error", "fmi2Fatal", "fmi2Pending")
-_TRACE_WIDTH = 200
-_TYPES: dict[str, Any] = {"Real": c.c_double, "Integer": c.c_int, "Boolean": c.c_int}
-_POINTER, _SIZE, _INT, _DOUBLE = c.c_void_p, c.c_size_t, c.c_int, c.c_double
-_ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    "SetupExperiment": (_POINTER, _INT, _DOUBLE, _DOUBLE, _INT, _DOUBLE),
-    "DoStep": (_POINTER, _DOUBLE, _DOUBLE, _INT),
-    "GetFMUstate": (_POINTER, _POINTER),
-    "SetFMUstate": (_POINTER, _POINTER),
-    "FreeFMUstate": (_POINTER, _POINTER),
-    "SerializedFMUstateSize": (_POINTER, _POINTER, _POINTER),
-    "SerializeFMUstate": (_POINTER, _POINTER, _POINTER, _SIZE),
-    "DeSerializeFMUstate": (_POINTER, _POINTER, _SIZE, _POINTER),
-    "GetDirectionalDerivative": (_POINTER, _POINTER, _SIZE, _POINTER, _SIZE, _POINTER, _POINTER),
-} | {f"{verb}{kind}": (_POINTER, _POINTER, _SIZE, _POINTER) for verb in ("Get", "Set") for kind in _TYPES}
+_ITERATIONS = 100
 
 
-class FmuError(Exception):
-    """The FMU did what it should not; the text says what."""
+@dataclass(frozen=True)
+class Snapshot:
+    """The FMU's copy of its state, and what the driver must know to go on from it."""
+
+    pointer: Any
+    driver: dict[str, Any]
 
 
-_LOGGER = c.CFUNCTYPE(None, _POINTER, c.c_char_p, _INT, c.c_char_p, c.c_char_p)
-_ALLOCATE, _RELEASE = c.CFUNCTYPE(_POINTER, _SIZE, _SIZE), c.CFUNCTYPE(None, _POINTER)
+class Instance(ABC):
+    """One instance, from instantiated to freed. ``ended`` says that the FMU asked to end the simulation.
 
+    Methods raise FmuError where the FMU says no, unless they return a status.
+    """
 
-class _Callbacks(c.Structure):
-    _fields_ = (
-        ("logger", _LOGGER),
-        ("allocate", _POINTER),
-        ("release", _POINTER),
-        ("finished", _POINTER),
-        ("environment", _POINTER),
-    )
+    #: what goes on with a state
+    kept: tuple[str, ...] = ("time", "ended")
 
-
-class Library:
-    """The loaded binary, what it logs, and a trace of the call that is under way, which survives a crash."""
-
-    def __init__(self, job: Job, trace: Path) -> None:
-        self.job = job
-        self.messages: list[str] = []
-        self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT)
-        self.mark("loading the library")
-        os.chdir(Path(job.library).parent)
-        try:
-            self.dll = c.CDLL(job.library)
-        except OSError as error:
-            raise FmuError(f"the library cannot be loaded: {error}") from error
-        runtime = c.CDLL("msvcrt") if os.name == "nt" else c.CDLL(None)
-        self._logger = _LOGGER(self._log)
-        self.callbacks = _Callbacks(self._logger, c.cast(runtime.calloc, _POINTER), c.cast(runtime.free, _POINTER))
-        with suppress(ImportError, OSError, AttributeError):  # without it, messages are shown unformatted
-            from fmpy.logging import addLoggerProxy
-
-            addLoggerProxy(c.byref(self.callbacks))
-
-    def mark(self, text: str) -> None:
-        """Say what happens next."""
-        os.lseek(self._trace, 0, os.SEEK_SET)
-        os.write(self._trace, text[:_TRACE_WIDTH].ljust(_TRACE_WIDTH).encode("ascii", "replace"))
-
-    def function(self, name: str) -> Any:
-        """The function ``fmi2<name>``."""
-        try:
-            function = self.dll[f"fmi2{name}"]
-        except AttributeError as error:
-            raise FmuError(f"the binary has no function fmi2{name}") from error
-        function.argtypes = _ARGUMENTS.get(name, (_POINTER,))
-        return function
-
-    def said(self) -> str:
-        """The last thing that the FMU logged, for the end of a sentence."""
-        return f"; it says: {self.messages[-1]}" if self.messages else ""
-
-    def _log(self, _environment: int, _name: bytes, status: int, _category: bytes, message: bytes | None) -> None:
-        if status > OK:
-            self.messages.append((message or b"").decode("utf-8", "replace").strip())
-
-
-class Instance:
-    """One instance. Methods that mirror a function return its status; the others raise FmuError."""
-
-    def __init__(self, library: Library, name: str = "checked", guid: str | None = None) -> None:
+    def __init__(
+        self,
+        library: Library,
+        name: str = "checked",
+        token: str | None = None,
+        *,
+        event_mode: bool = False,
+        early_return: bool = False,
+        on_update: IntermediateUpdate | None = None,
+    ) -> None:
         self.library, self.job = library, library.job
+        self.event_mode, self.early_return = event_mode, early_return
+        self.events = 0
+        self.ended = False
+        self.calls: Calls
+        if self.job.version == 2:
+            self.calls = Fmi2(library, name, token)
+        else:
+            self.calls = Fmi3(
+                library, name, token, on_update=on_update, event_mode=event_mode, early_return=early_return
+            )
         self.time = self.job.start
-        instantiate = library.function("Instantiate")
-        instantiate.restype = _POINTER
-        instantiate.argtypes = (c.c_char_p, _INT, c.c_char_p, c.c_char_p, _POINTER, _INT, _INT)
-        library.mark("fmi2Instantiate")
-        wanted = (guid or self.job.guid).encode()
-        callbacks = c.cast(c.byref(library.callbacks), _POINTER)
-        self.handle = instantiate(name.encode(), 1, wanted, self.job.resources.encode(), callbacks, 0, 0)
-        if not self.handle:
-            raise FmuError("fmi2Instantiate returns no instance" + library.said())
 
-    def call(self, name: str, *arguments: Any) -> int:
-        """Call ``fmi2<name>`` and return its status."""
-        self.library.mark(f"fmi2{name} at t = {self.time:.6g} s")
-        status = int(self.library.function(name)(self.handle, *arguments))
-        if status == FATAL:
-            raise FmuError(f"fmi2{name} returns fmi2Fatal at t = {self.time:.6g} s{self.library.said()}")
-        return status
-
-    def need(self, name: str, *arguments: Any) -> None:
-        """Call a function that must succeed."""
-        status = self.call(name, *arguments)
-        if status > WARNING:
-            text = STATUS[status] if 0 <= status < len(STATUS) else f"status {status}"
-            raise FmuError(f"fmi2{name} returns {text} at t = {self.time:.6g} s{self.library.said()}")
-
+    @abstractmethod
     def start(self) -> Instance:
-        """From instantiated to stepping."""
-        self.time = self.job.start
-        self.need("SetupExperiment", 0, 0.0, self.job.start, 0, 0.0)
-        self.need("EnterInitializationMode")
-        self.need("ExitInitializationMode")
-        return self
+        """From instantiated to where time goes on."""
 
+    @abstractmethod
     def step(self, size: float | None = None) -> None:
-        """One communication step that must succeed."""
-        size = size or self.job.step
-        self.need("DoStep", self.time, size, 1)
-        self.time += size
+        """Go on by one communication step, which must succeed; nothing happens after the FMU asked to end."""
 
-    def get(self, variables: Sequence[Variable]) -> list[float]:
+    @abstractmethod
+    def set(self, variable: Variable, value: Value) -> int:
+        """Set one variable where it may change by jumps, and return the status of that."""
+
+    @property
+    def time(self) -> float:
+        """The time that was reached."""
+        return self.calls.time
+
+    @time.setter
+    def time(self, time: float) -> None:
+        self.calls.time = time
+
+    def initialise(self) -> None:
+        """From instantiated to initialised."""
+        self.ended, self.events = False, 0
+        self.time = self.job.start
+        self.calls.enter_initialization()
+        self.calls.need("ExitInitializationMode")
+
+    def get(self, variables: Sequence[Variable]) -> list[Value]:
         """The values of variables of any type."""
-        values: dict[int, float] = {}
-        for kind in _TYPES:
-            places = [i for i, v in enumerate(variables) if v.type == kind]
-            if places:
-                references, buffer = _arrays(kind, [variables[i] for i in places])
-                self.need(f"Get{kind}", references, len(places), buffer)
-                values.update(zip(places, (float(x) for x in buffer), strict=True))
-        return [values[i] for i in range(len(variables))]
+        return self.calls.read(variables)
 
-    def set(self, variable: Variable, value: float) -> int:
-        """Set one variable and return the status."""
-        references, buffer = _arrays(variable.type, [variable])
-        buffer[0] = value if variable.type == "Real" else round(value)
-        return self.call(f"Set{variable.type}", references, 1, buffer)
-
-    def run(self, steps: int, observed: Sequence[Variable]) -> list[list[float]]:
-        """Values after each of some steps."""
+    def run(self, steps: int, observed: Sequence[Variable]) -> list[list[Value]]:
+        """Values after each of some steps, as far as the FMU wants to go."""
         rows = []
         for _ in range(steps):
+            if self.ended:
+                break
             self.step()
             rows.append(self.get(observed))
         return rows
 
-    def take_state(self) -> Any:
-        """A pointer to the FMU's copy of its state."""
-        state = c.c_void_p(None)
-        self.need("GetFMUstate", c.byref(state))
-        if not state.value:
-            raise FmuError("fmi2GetFMUstate returns fmi2OK and no state")
-        return state
+    def take_state(self) -> Snapshot:
+        """The state, to go on from later."""
+        return Snapshot(self.calls.take_state(), {name: getattr(self, name) for name in self.kept})
 
-    def derivative(self, output: Variable, known: Variable) -> float:
-        """fmi2GetDirectionalDerivative for one pair."""
-        unknown, result = _arrays("Real", [output])
-        reference, seed = _arrays("Real", [known])
-        seed[0] = 1.0
-        self.need("GetDirectionalDerivative", unknown, 1, reference, 1, seed, result)
-        return float(result[0])
+    def set_state(self, state: Snapshot) -> None:
+        """Go back to a state."""
+        self.calls.need("SetFMUState", state.pointer)
+        self._go_on_from(state.driver)
+
+    def free_state(self, state: Snapshot) -> None:
+        """Free the FMU's copy of its state."""
+        self.calls.need("FreeFMUState", c.byref(state.pointer))
+
+    def revive(self, data: bytes, state: Snapshot) -> None:
+        """Go on from a serialised state; ``state`` is where it was taken, maybe in another instance."""
+        pointer = self.calls.deserialise(data)
+        self.calls.need("SetFMUState", pointer)
+        self.calls.need("FreeFMUState", c.byref(pointer))
+        self._go_on_from(state.driver)
+
+    def terminate(self) -> None:
+        """End the simulation."""
+        self.calls.need("Terminate")
+
+    def reset(self) -> int:
+        """Back to instantiated; the status of that."""
+        return self.calls.call("Reset")
 
     def free(self) -> None:
         """Free the instance."""
-        self.library.mark("fmi2FreeInstance")
-        function = self.library.function("FreeInstance")
-        function.restype = None
-        function(self.handle)
+        self.calls.free()
 
+    def settle(self) -> tuple[bool, bool, float | None]:
+        """In event mode, update the discrete states until they rest.
 
-def _arrays(kind: str, variables: Sequence[Variable]) -> tuple[Any, Any]:
-    count = len(variables)
-    return (c.c_uint * count)(*(v.reference for v in variables)), (_TYPES[kind] * count)()
+        Returns:
+            Whether continuous states changed, whether their nominal values did, and the time of the next event.
+        """
+        self.events += 1
+        states = nominals = False
+        for _ in range(_ITERATIONS):
+            info = self.calls.update_discrete_states()
+            states, nominals = states or info.states_changed, nominals or info.nominals_changed
+            if info.terminate:
+                self.ended = True
+            if info.terminate or not info.again:
+                return states, nominals, info.next_event
+        name = self.library.prefix + self.calls.names.get("UpdateDiscreteStates", "UpdateDiscreteStates")
+        raise FmuError(f"{name} asks for another update {_ITERATIONS} times in a row at t = {self.time:.6g} s")
+
+    def _go_on_from(self, driver: dict[str, Any]) -> None:
+        for name, value in driver.items():
+            setattr(self, name, value)

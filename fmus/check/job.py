@@ -4,51 +4,122 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+#: a variable's value, element by element; a scalar has one
+Value = tuple[Any, ...]
+
+CO_SIMULATION, MODEL_EXCHANGE, SCHEDULED_EXECUTION = "Co-Simulation", "Model Exchange", "Scheduled Execution"
+REALS = frozenset({"Real", "Float32", "Float64"})
+_NUMBERS_NOT = {"String", "Binary", "Clock"}
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A scalar variable; numbers only."""
+    """A variable; ``type`` is its standard's name of it.
+
+    ``ticks`` says that clocks decide when it may be read, ``exact`` that it starts at ``start``.
+    """
 
     name: str
     reference: int
     type: str
     causality: str
     variability: str
-    start: float | None
+    start: Value | None
     low: float
     high: float
     nominal: float
+    shape: tuple[int, ...] = ()
+    ticks: bool = False
+    intermediate: bool = False
+    exact: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many values it has."""
+        return math.prod(self.shape)
+
+    @property
+    def real(self) -> bool:
+        """Whether it is a floating point number."""
+        return self.type in REALS
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it is a number or a truth value."""
+        return self.type not in _NUMBERS_NOT
+
+    def element(self, place: int) -> str:
+        """The name of one of its values, with indices from 1."""
+        indices: list[str] = []
+        for length in reversed(self.shape):
+            place, index = divmod(place, length)
+            indices.insert(0, str(index + 1))
+        return f"{self.name}[{','.join(indices)}]" if indices else self.name
 
     def moved(self, value: float, share: float = 0.05) -> float:
         """A value near ``value`` that is still allowed; ``value`` itself if there is none."""
+        if self.type == "Boolean":
+            return float(not value)
+        if self.type in {"Enumeration", "String", "Binary", "Clock"}:
+            return value
         size = share * max(abs(value), 0.01 * self.nominal, 1e-3 if value == 0.0 else 0.0)
         if math.isfinite(self.high - self.low):
             size = min(size, 0.25 * (self.high - self.low))
-        return value + size if value + size <= self.high else max(value - size, self.low)
+        if not self.real:
+            size = max(round(size), 1)
+        moved = value + size if value + size <= self.high else max(value - size, self.low)
+        return moved if moved <= self.high else value
 
 
 @dataclass(frozen=True)
 class Job:
-    """One check of one FMU. ``flags`` are the capabilities that the description claims."""
+    """One check of one interface of one FMU.
+
+    ``flags`` are the capabilities that the description claims, under the names of FMI 3.0. ``states`` and
+    ``derivatives`` are places in ``variables``, in the order of the model structure; ``dependencies`` gives, for value
+    references of Real unknowns, those of the Reals on which the model structure says that they depend. ``offered`` are
+    all interfaces of the FMU.
+    """
 
     check: str
+    version: int
+    interface: str
     library: str
     resources: str
-    guid: str
+    token: str
     start: float
     stop: float | None
     step: float
     time_limit: float
     flags: tuple[str, ...]
     variables: tuple[Variable, ...]
+    states: tuple[int, ...] = ()
+    derivatives: tuple[int, ...] = ()
+    indicators: int = 0
+    dependencies: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    offered: tuple[str, ...] = ()
+
+    @property
+    def state_count(self) -> int:
+        """How many continuous states the description has, element by element."""
+        return sum(self.variables[k].size for k in self.derivatives)
 
     def of(self, *causalities: str, reals: bool = False) -> list[Variable]:
-        """The variables of these causalities."""
-        return [v for v in self.variables if v.causality in causalities and (v.type == "Real" or not reals)]
+        """The variables of these causalities that can be read at any communication point."""
+        return [
+            v
+            for v in self.variables
+            if v.causality in causalities and not v.ticks and v.type != "Clock" and (v.real or not reals)
+        ]
+
+    def observed(self) -> list[Variable]:
+        """What a run is compared by."""
+        return self.of("output", "local", "calculatedParameter")
 
     def for_check(self, check: str) -> Job:
         """The same FMU, another check."""
@@ -56,74 +127,34 @@ class Job:
 
     def write(self, file: Path) -> None:
         """Write it for `read`."""
-        file.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        file.write_text(json.dumps(asdict(self), default=_hexadecimal), encoding="utf-8")
 
     @classmethod
     def read(cls, file: Path) -> Job:
         """What `write` wrote."""
         data = json.loads(file.read_text(encoding="utf-8"))
-        data["variables"] = tuple(Variable(**v) for v in data["variables"])
-        return cls(**data | {"flags": tuple(data["flags"])})
+        data["variables"] = tuple(_variable(v) for v in data["variables"])
+        for name in ("flags", "states", "derivatives", "offered"):
+            data[name] = tuple(data[name])
+        data["dependencies"] = {int(k): tuple(known) for k, known in data["dependencies"].items()}
+        return cls(**data)
 
 
-_FLAGS = (
-    "canHandleVariableCommunicationStepSize",
-    "canGetAndSetFMUstate",
-    "canSerializeFMUstate",
-    "providesDirectionalDerivative",
-    "canBeInstantiatedOnlyOncePerProcess",
-    "needsExecutionTool",
-)
+def elements(variables: list[Variable], values: list[Value]) -> Iterator[tuple[str, Any]]:
+    """The name and the value of each element."""
+    for variable, value in zip(variables, values, strict=True):
+        for place, element in enumerate(value):
+            yield variable.element(place), element
 
 
-def job_of(description: Any, folder: Path, library: Path, time_limit: float) -> Job:
-    """The job of an unpacked FMI 2.0 Co-Simulation FMU."""
-    can = description.coSimulation
-    experiment = description.defaultExperiment
-    times = (_number(getattr(experiment, name, None), None) for name in ("startTime", "stopTime", "stepSize"))
-    start, stop, step = (t if t is not None and math.isfinite(t) else None for t in times)
-    start = start or 0.0
-    if not step or step <= 0.0:
-        step = (stop - start) / 100.0 if stop is not None and stop > start else 0.1
-    return Job(
-        check="",
-        library=str(library),
-        resources=(folder / "resources").resolve().as_uri(),
-        guid=str(description.guid),
-        start=start,
-        stop=stop,
-        step=step,
-        time_limit=time_limit,
-        flags=tuple(name for name in _FLAGS if getattr(can, name)),
-        variables=tuple(_variable(v) for v in description.modelVariables if v.type != "String"),
-    )
+def _hexadecimal(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(value)
 
 
-def _variable(variable: Any) -> Variable:
-    kind = variable.declaredType
-
-    def bound(name: str, otherwise: float) -> float:
-        own = getattr(variable, name, None)
-        value = _number(own if own is not None else getattr(kind, name, None), otherwise)
-        return otherwise if value is None else value
-
-    return Variable(
-        name=variable.name,
-        reference=int(variable.valueReference),
-        type="Integer" if variable.type == "Enumeration" else variable.type,
-        causality=variable.causality or "local",
-        variability=variable.variability or "continuous",
-        start=_number(variable.start, None),
-        low=bound("min", -math.inf),
-        high=bound("max", math.inf),
-        nominal=abs(bound("nominal", 1.0)) or 1.0,
-    )
-
-
-def _number(text: Any, otherwise: float | None) -> float | None:
-    if text in {"true", "false"}:
-        return float(text == "true")
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return otherwise
+def _variable(data: dict[str, Any]) -> Variable:
+    start = data["start"]
+    if start is not None:
+        start = tuple(bytes.fromhex(x) for x in start) if data["type"] == "Binary" else tuple(start)
+    return Variable(**data | {"start": start, "shape": tuple(data["shape"])})

@@ -9,6 +9,8 @@ from typing import Any
 
 from fmus.check.binary import Binary, read_binary
 from fmus.check.functions import required_functions
+from fmus.check.interfaces import interfaces, major_version
+from fmus.check.job import CO_SIMULATION, MODEL_EXCHANGE
 from fmus.check.verdict import Verdict, shortened
 
 PLATFORMS = "platforms"
@@ -38,40 +40,49 @@ _USUAL = re.compile(
 
 def check_platforms(file: Path, description: Any, names: set[str]) -> list[Verdict]:
     """A verdict on the set of platforms, and one on each binary."""
-    identifier = _identifier(description)
+    identifiers = _identifiers(description)
     folders = sorted({n.split("/")[1] for n in names if re.match(r"binaries/[^/]+/.", n)})
-    failures, binaries = [], {}
+    failures: list[str] = []
+    binaries: dict[str, tuple[str, str, set[str]]] = {}
     for folder in folders:
         system, _ = _expected(folder)
-        wanted = [f"binaries/{folder}/{identifier}{s}" for s in ([_SUFFIX[system]] if system else _SUFFIX.values())]
-        found = next((name for name in wanted if name in names), None)
-        if found is None:
-            failures.append(f"binaries/{folder} has no {identifier}{_SUFFIX.get(system, '')}")
-        else:
-            binaries[folder] = found
+        for identifier, kinds in identifiers.items():
+            suffixes = [_SUFFIX[system]] if system else _SUFFIX.values()
+            wanted = [f"binaries/{folder}/{identifier}{suffix}" for suffix in suffixes]
+            found = next((name for name in wanted if name in names), None)
+            if found is None:
+                failures.append(f"binaries/{folder} has no {identifier}{_SUFFIX.get(system, '')}")
+            else:
+                several = f" {identifier}" if len(identifiers) > 1 else ""
+                binaries[f"binary {folder}{several}"] = (folder, found, kinds)
     has_sources = any(n.startswith("sources/") and n.endswith((".c", ".cpp", ".cc")) for n in names)
     if not folders and not has_sources:
         failures.append("there is neither a binary nor source code in it")
     warnings = ["sources only: many tools want a binary"] if not folders and has_sources else []
     warnings += [f"no common tool knows the platform '{f}'" for f in folders if not _expected(f)[0]]
+    if major_version(description) == 3:
+        warnings += [
+            f"'{f}' is FMI 2.0's name of a platform: FMI 3.0 has machine-system" for f in folders if f in _FMI2
+        ]
     fine = ", ".join(folders) + (" and sources" if has_sources else "")
     verdicts = [Verdict.judged(PLATFORMS, failures, warnings, fine)]
     with zipfile.ZipFile(file) as archive:
-        for folder, name in binaries.items():
-            verdicts.append(_binary(archive.read(name), folder, description, names))
+        for check, (folder, name, kinds) in binaries.items():
+            verdicts.append(_binary(check, archive.read(name), folder, description, kinds, names))
     return verdicts
 
 
-def _identifier(description: Any) -> str:
-    kinds = (description.coSimulation, description.modelExchange, getattr(description, "scheduledExecution", None))
-    return str(next((kind.modelIdentifier for kind in kinds if kind is not None), description.modelName))
+def _identifiers(description: Any) -> dict[str, set[str]]:
+    """The names that binaries have, and the interfaces that each is for."""
+    found: dict[str, set[str]] = {}
+    for interface, said in interfaces(description).items():
+        found.setdefault(str(said.modelIdentifier), set()).add(interface)
+    return found
 
 
 def _needs_tool(description: Any) -> bool:
     """Whether the FMU says that the tool that made it must be installed, which then brings libraries."""
-    return any(
-        kind is not None and kind.needsExecutionTool for kind in (description.coSimulation, description.modelExchange)
-    )
+    return any(said.needsExecutionTool for said in interfaces(description).values())
 
 
 def _expected(folder: str) -> tuple[str, set[str]]:
@@ -83,16 +94,15 @@ def _expected(folder: str) -> tuple[str, set[str]]:
     return (system, {machine}) if system in _SUFFIX else ("", set())
 
 
-def _binary(data: bytes, folder: str, description: Any, names: set[str]) -> Verdict:
-    check = f"binary {folder}"
+def _binary(check: str, data: bytes, folder: str, description: Any, kinds: set[str], names: set[str]) -> Verdict:
     try:
         slices = read_binary(data)
     except ValueError as error:
         return Verdict.judged(check, [str(error)], [], "")
     required = required_functions(
         description.fmiVersion,
-        co_simulation=description.coSimulation is not None,
-        model_exchange=description.modelExchange is not None,
+        co_simulation=CO_SIMULATION in kinds,
+        model_exchange=MODEL_EXCHANGE in kinds,
     )
     system, machines = _expected(folder)
     failures: list[str] = []

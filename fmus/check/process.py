@@ -8,16 +8,19 @@ import sys
 import traceback
 from pathlib import Path
 
-from fmus.check.instance import FmuError, Library
+from fmus.check.catalogue import checks
 from fmus.check.job import Job
-from fmus.check.probes import PROBES
+from fmus.check.library import FmuError, Library
 
 
 def main(folder: Path) -> None:
     """Run the check in ``folder/job.json``, write ``folder/result.json``, and leave without cleaning up."""
     job = Job.read(folder / "job.json")
     try:
-        failures, warnings, fine = PROBES[job.check](Library(job, folder / "trace"))
+        library = Library(job, folder / "trace")
+        failures, warnings, fine = checks(job.version, job.interface)[job.check].probe(library)
+        if library.nulls:
+            failures.append(f"it logs with {' and '.join(sorted(library.nulls))} NULL")
         result = {"failures": failures, "warnings": warnings, "fine": fine}
     except FmuError as failure:
         result = {"failures": [str(failure)], "warnings": [], "fine": ""}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 _SHOWN = 4
@@ -20,11 +20,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """One check and what it found."""
+    """One check and what it found. ``interface`` is the one that it is about, empty for the whole file."""
 
     check: str
     outcome: Outcome
     found: str
+    interface: str = ""
+
+    def of(self, interface: str) -> Verdict:
+        """The same, about one interface."""
+        return replace(self, interface=interface)
 
     @classmethod
     def ok(cls, check: str, found: str) -> Verdict:

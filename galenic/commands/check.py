@@ -40,8 +40,9 @@ def check(
 ) -> None:
     """Check whether FMUs are sound, a verdict a line: file, description, binaries, and how they behave when run.
 
-    The file is read for any FMI version; FMI 2.0 Co-Simulation is also run, in a process of its own, so that an
-    FMU may crash or hang. Running an FMU runs its code: check only files whose source you trust.
+    Co-Simulation and Model Exchange of FMI 2.0 and 3.0 are run, each check in a process of its own, so that an FMU may
+    crash or hang; of Scheduled Execution only file, description and binaries are read. Running an FMU runs its code:
+    check only files whose source you trust.
     """
     from fmus import GalenicError
     from fmus.check import check_fmu
@@ -78,6 +79,9 @@ def _show(console: Console, file: Path, verdicts: Iterable[Verdict]) -> list[Ver
     done = []
     with messages().status(f"Checking {file.name}") as status:
         for verdict in verdicts:
+            if verdict.interface and (not done or done[-1].interface != verdict.interface):
+                table.add_section()
+                table.add_row(Text(verdict.interface, "bold"))
             done.append(verdict)
             status.update(f"Checking {file.name}: {verdict.check} {verdict.outcome}")
             outcome = Text(verdict.outcome, _STYLE[verdict.outcome])
@@ -98,7 +102,10 @@ def _as_data(found: dict[str, list[Verdict]]) -> list[dict[str, object]]:
         {
             "file": file,
             "passed": all(v.outcome != "failed" for v in verdicts),
-            "verdicts": [{"check": v.check, "outcome": str(v.outcome), "found": v.found} for v in verdicts],
+            "verdicts": [
+                {"interface": v.interface or None, "check": v.check, "outcome": str(v.outcome), "found": v.found}
+                for v in verdicts
+            ],
         }
         for file, verdicts in found.items()
     ]

@@ -1,5 +1,6 @@
-/* A first-order lag with two outputs as a complete FMI 2.0 Co-Simulation FMU, and by -D what can be wrong with one.
-   x' = (u - x) / tau, explicit Euler; y = x, z = 2 u. Value references: 0 u, 1 tau, 2 y, 3 z. */
+/* A first-order lag with two outputs as a complete FMI 2.0 FMU, and by -D what can be wrong with one.
+   x' = (u - x) / tau, y = x, z = 2 u; Co-Simulation with explicit Euler. n counts how often x went up through 0.5 in
+   Model Exchange. Value references: 0 u, 1 tau, 2 y, 3 z, 4 x, 5 x', 6 time, and the Integer 7 n. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,12 +12,20 @@
 #endif
 #define ALLOWED(modes) if (!(((lag *)c)->mode & (modes))) return 3
 typedef void *comp;
-typedef struct { double r[4], x, t; int mode; } lag; /* mode: 1 made, 2 initialising, 4 stepping, 8 terminated */
+/* mode: 1 made, 2 initialising, 4 stepping, 8 terminated, 16 event, 32 continuous time */
+typedef struct { double r[4], x, t; int mode, exchange, n, above; } lag;
 #if defined SHARED
 static double shared;
 #endif
 
-static void reset(lag *m) { memset(m, 0, sizeof *m); m->r[0] = m->r[1] = 1.0; m->mode = 1; }
+static void reset(lag *m) {
+  const int exchange = m->exchange;
+  memset(m, 0, sizeof *m);
+  m->r[0] = m->r[1] = 1.0;
+  m->mode = 1;
+  m->exchange = exchange;
+}
+static double slope(const lag *m) { return (m->r[0] - m->x) / m->r[1]; }
 static void outputs(lag *m) { m->r[2] = m->x; m->r[3] = 2.0 * m->r[0]; }
 
 API const char *fmi2GetTypesPlatform(void) { return "default"; }
@@ -25,14 +34,15 @@ API int fmi2SetDebugLogging(comp c, int on, size_t n, const char *const s[]) { r
 API comp fmi2Instantiate(const char *name, int type, const char *guid, const char *resources, const void *cb, int v, int log) {
   if (strcmp(guid, "{odd}")) return NULL;
   lag *m = malloc(sizeof(lag));
+  m->exchange = type == 0;
   reset(m);
   return m;
 }
 API void fmi2FreeInstance(comp c) { free(c); }
 API int fmi2SetupExperiment(comp c, int td, double tol, double t0, int sd, double t1) { ALLOWED(1); ((lag *)c)->t = t0; return 0; }
 API int fmi2EnterInitializationMode(comp c) { ALLOWED(1); ((lag *)c)->mode = 2; return 0; }
-API int fmi2ExitInitializationMode(comp c) { ALLOWED(2); ((lag *)c)->mode = 4; outputs(c); return 0; }
-API int fmi2Terminate(comp c) { ALLOWED(4); ((lag *)c)->mode = 8; return 0; }
+API int fmi2ExitInitializationMode(comp c) { ALLOWED(2); ((lag *)c)->mode = ((lag *)c)->exchange ? 16 : 4; outputs(c); return 0; }
+API int fmi2Terminate(comp c) { ALLOWED(4 | 16 | 32); ((lag *)c)->mode = 8; return 0; }
 API int fmi2Reset(comp c) {
 #if defined NO_RESET
   ((lag *)c)->mode = 1;
@@ -42,8 +52,23 @@ API int fmi2Reset(comp c) {
   return 0;
 }
 API int fmi2GetReal(comp c, const unsigned vr[], size_t n, double v[]) {
-  ((lag *)c)->r[3] = 2.0 * ((lag *)c)->r[0]; /* y changes in a step only */
-  for (size_t k = 0; k < n; k++) { if (vr[k] >= 4) return 3; v[k] = ((lag *)c)->r[vr[k]]; }
+  lag *m = c;
+  m->r[3] = 2.0 * m->r[0];
+  if (m->exchange) m->r[2] = m->x; /* in Co-Simulation y changes in a step only */
+  for (size_t k = 0; k < n; k++) {
+    if (vr[k] > 6) return 3;
+    v[k] = vr[k] < 4 ? m->r[vr[k]] : vr[k] == 4 ? m->x : vr[k] == 5 ? slope(m) : m->t;
+#if defined OTHER_VARIABLE
+    if (vr[k] == 5) v[k] += 1.0;
+#endif
+#if defined NO_CLOCK
+    if (vr[k] == 6) v[k] = 0.0;
+#endif
+  }
+  return 0;
+}
+API int fmi2GetInteger(comp c, const unsigned vr[], size_t n, int v[]) {
+  for (size_t k = 0; k < n; k++) { if (vr[k] != 7) return 3; v[k] = ((lag *)c)->n; }
   return 0;
 }
 API int fmi2SetReal(comp c, const unsigned vr[], size_t n, const double v[]) {
@@ -52,7 +77,9 @@ API int fmi2SetReal(comp c, const unsigned vr[], size_t n, const double v[]) {
 #if !defined TAKES_NAN
     if (!isfinite(v[k])) return 3;
 #endif
+#if !defined DEAF
     ((lag *)c)->r[vr[k]] = v[k];
+#endif
   }
   return 0;
 }
@@ -106,19 +133,95 @@ API int fmi2DeSerializeFMUstate(comp c, const char *b, size_t n, void **s) {
   memcpy(*s, b, sizeof(lag));
   return 0;
 }
-/* at a communication point */
+/* at a communication point; in Model Exchange at the point that is set */
 API int fmi2GetDirectionalDerivative(comp c, const unsigned *u, size_t nu, const unsigned *k, size_t nk, const double *dk, double *du) {
+  const lag *m = c;
 #if defined WRONG_DERIVATIVE
-  const double slope = 2.2;
+  const double by_u = 2.2, by_x = -1.1 / m->r[1];
 #else
-  const double slope = 2.0;
+  const double by_u = 2.0, by_x = -1.0 / m->r[1];
 #endif
-  for (size_t i = 0; i < nu; i++) du[i] = u[i] == 3 && k[0] == 0 ? slope * dk[0] : 0.0;
+  for (size_t i = 0; i < nu; i++) {
+    du[i] = 0.0;
+    for (size_t j = 0; j < nk; j++)
+      du[i] += dk[j] * (u[i] == 3 && k[j] == 0 ? by_u : !m->exchange ? 0.0 : u[i] == 5 && k[j] == 0 ? 1.0 / m->r[1]
+        : u[i] == 5 && k[j] == 4 ? by_x : u[i] == 2 && k[j] == 4 ? 1.0 : 0.0);
+  }
+  return 0;
+}
+
+/* Model Exchange */
+typedef struct { int again, terminate, nominals, states, defined; double time; } info;
+API int fmi2EnterEventMode(comp c) { ALLOWED(32); ((lag *)c)->mode = 16; return 0; }
+API int fmi2NewDiscreteStates(comp c, info *i) {
+  lag *m = c;
+  ALLOWED(16);
+  memset(i, 0, sizeof *i);
+  if (m->x >= 0.5 && !m->above) m->n++;
+  m->above = m->x >= 0.5;
+#if defined RESTLESS
+  i->again = 1;
+#endif
+  return 0;
+}
+API int fmi2EnterContinuousTimeMode(comp c) {
+#if !defined LENIENT
+  ALLOWED(16);
+#endif
+  ((lag *)c)->mode = 32;
+  return 0;
+}
+API int fmi2CompletedIntegratorStep(comp c, int no_set, int *event, int *terminate) { ALLOWED(32); *event = *terminate = 0; return 0; }
+API int fmi2SetTime(comp c, double t) { ALLOWED(16 | 32); ((lag *)c)->t = t; return 0; }
+API int fmi2SetContinuousStates(comp c, const double *x, size_t n) {
+  ALLOWED(32);
+  if (n != 1) return 3;
+#if defined STUCK
+  if (((lag *)c)->t > 0.25) return 0;
+#endif
+  ((lag *)c)->x = x[0];
+  return 0;
+}
+API int fmi2GetDerivatives(comp c, double *dx, size_t n) {
+  const lag *m = c;
+  ALLOWED(16 | 32);
+  if (n != 1) return 3;
+#if defined CRASH
+  if (m->t > 0.25) *(volatile int *)0 = 1;
+#endif
+#if defined HANG
+  for (volatile int k = 1; m->t > 0.25 && k;) ;
+#endif
+  dx[0] = slope(m);
+#if defined OVERFLOW
+  dx[1] = 0.0;
+#endif
+#if defined DIVERGE
+  if (m->t > 0.25) dx[0] = NAN;
+#endif
+  return 0;
+}
+API int fmi2GetEventIndicators(comp c, double *z, size_t n) {
+  ALLOWED(2 | 16 | 32);
+  if (n != 1) return 3;
+#if !defined UNFILLED
+  z[0] = ((lag *)c)->x - 0.5;
+#endif
+  return 0;
+}
+API int fmi2GetContinuousStates(comp c, double *x, size_t n) { ALLOWED(2 | 16 | 32); if (n != 1) return 3; x[0] = ((lag *)c)->x; return 0; }
+API int fmi2GetNominalsOfContinuousStates(comp c, double *x, size_t n) {
+  if (n != 1) return 3;
+#if defined NO_NOMINAL
+  x[0] = 0.0;
+#else
+  x[0] = 1.0;
+#endif
   return 0;
 }
 #define UNSUPPORTED(name, ...) API int name(__VA_ARGS__) { return 3; }
 #define ACCESS(Kind) UNSUPPORTED(fmi2Get##Kind, comp c, const unsigned *v, size_t n, void *x) UNSUPPORTED(fmi2Set##Kind, comp c, const unsigned *v, size_t n, const void *x)
-ACCESS(Integer)
+UNSUPPORTED(fmi2SetInteger, comp c, const unsigned *v, size_t n, const void *x)
 ACCESS(Boolean)
 ACCESS(String)
 UNSUPPORTED(fmi2SetRealInputDerivatives, comp c, const unsigned *v, size_t n, const int *o, const double *x)

@@ -19,7 +19,7 @@ def test_check_says_what_it_found_and_writes_it(command: Command, tmp_path: Path
     assert "It passes." in result.output
     (found,) = json.loads(verdicts.read_text(encoding="utf-8"))
     assert found["passed"] is True
-    assert {"check": "XML schema", "outcome": "ok", "found": "valid FMI 2.0"} in found["verdicts"]
+    assert {"interface": None, "check": "XML schema", "outcome": "ok", "found": "valid FMI 2.0"} in found["verdicts"]
 
 
 def test_a_failure_makes_the_exit_status_1(command: Command, tmp_path: Path) -> None:
