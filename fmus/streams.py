@@ -53,20 +53,21 @@ def solid_inlet(m: UnitModel, name: str, mass_flow: float, api_fraction: float) 
     return SolidInlet(mass, api, density)
 
 
-def solid_outlet(m: UnitModel, flow: SolidStream, held: SolidStream) -> None:
-    """Declare the outputs ``outlet.*``: the means of ``flow`` over the last communication step.
+def solid_outlet(m: UnitModel, flow: SolidStream, held: SolidStream, name: str = "outlet") -> None:
+    """Declare the outputs ``name.*``: the means of ``flow`` over the last communication step.
 
     Args:
         m: the unit model.
         flow: the flows that leave.
         held: mass, API and bulk volume of what is held up, whose composition stands in while nothing flows.
+        name: of the stream.
     """
     mass, api, volume = (m.mean(part) for part in flow)
     flowing = mass > _STILL
     idle_api = ca.fmin(ca.fmax(held.api / ca.fmax(held.mass, 1e-9), 0.0), 1.0)
     idle_density = ca.fmin(ca.fmax(held.mass / ca.fmax(held.volume, 1e-12), 50.0), 1500.0)
     m.output(
-        "outlet.mass_flow",
+        f"{name}.mass_flow",
         ca.fmax(mass, 0.0),
         "kg/s",
         "mass flow out, mean of the last communication step",
@@ -75,20 +76,20 @@ def solid_outlet(m: UnitModel, flow: SolidStream, held: SolidStream) -> None:
         display_unit="kg/h",
     )
     m.output(
-        "outlet.api_fraction",
+        f"{name}.api_fraction",
         ca.if_else(flowing, api / ca.fmax(mass, _STILL), idle_api),
         "1",
         "API mass fraction of the flow out",
         role=Role.CQA,
     )
     m.output(
-        "outlet.bulk_density",
+        f"{name}.bulk_density",
         ca.if_else(flowing, mass / ca.fmax(volume, 1e-12), idle_density),
         "kg/m^3",
         "bulk density of the flow out",
         nominal=500.0,
     )
-    _terminal(m, "outlet")
+    _terminal(m, name)
 
 
 def _terminal(m: UnitModel, name: str) -> None:

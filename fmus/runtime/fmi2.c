@@ -136,14 +136,16 @@ FMI_EXPORT fmi2Status API(fmi2GetString)(fmi2Component c, const fmi2ValueReferen
 #define SET(call, type, kind, or_kind, expression)                                                                \
     FMI_EXPORT fmi2Status API(call)(fmi2Component c, const fmi2ValueReference vr[], size_t n, const type value[]) { \
         REQUIRE(WRITABLE, #call)                                                                                  \
+        fmi2Status worst = OK;                                                                                    \
         for (size_t i = 0; i < n; ++i) {                                                                          \
             if (vr[i] >= N_V || (model_kind[vr[i]] != kind && model_kind[vr[i]] != or_kind))                      \
                 return FAIL("%s: value reference %u is no %s variable", m->name, vr[i], kind_name(kind));         \
             fmi2Status status = settable(m, vr[i], expression);                                                   \
-            if (status != OK) return status;                                                                      \
+            if (status > WARNING) return status;                                                                  \
+            if (status > worst) worst = status;                                                                   \
         }                                                                                                         \
         for (size_t i = 0; i < n; ++i) put(m, vr[i], expression);                                                 \
-        return OK;                                                                                                \
+        return worst;                                                                                             \
     }
 SET(fmi2SetReal, fmi2Real, 'R', 'R', value[i])
 SET(fmi2SetInteger, fmi2Integer, 'I', 'E', (double)value[i])

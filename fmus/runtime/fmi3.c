@@ -164,20 +164,22 @@ GET(fmi3GetBoolean, fmi3Boolean, 'B', v > 0.5)
     FMI_EXPORT fmi3Status API(call)(fmi3Instance c, const fmi3ValueReference vr[], size_t n, const type value[], size_t size) { \
         REQUIRE(WRITABLE, #call)                                                                                       \
         size_t i = 0;                                                                                                  \
+        Status worst = OK;                                                                                             \
         for (size_t j = 0; j < n; ++j) {                                                                               \
             if (vr[j] >= N_V || model_kind[vr[j]] != kind || WIDTH(vr[j]) == 0)                                        \
                 return FAIL("%s: value reference %u is no %s variable", m->name, vr[j], kind_name(kind));              \
             for (unsigned k = 0; k < WIDTH(vr[j]); ++k, ++i) {                                                         \
                 if (i >= size) return count_fits(m, i + 1, size, #call);                                               \
                 Status status = settable(m, vr[j] + k, expression);                                                    \
-                if (status != OK) return status;                                                                       \
+                if (status > WARNING) return status;                                                                   \
+                if (status > worst) worst = status;                                                                    \
             }                                                                                                          \
         }                                                                                                              \
         if (i != size) return count_fits(m, i, size, #call);                                                           \
         i = 0;                                                                                                         \
         for (size_t j = 0; j < n; ++j)                                                                                 \
             for (unsigned k = 0; k < WIDTH(vr[j]); ++k, ++i) put(m, vr[j] + k, expression);                            \
-        return OK;                                                                                                     \
+        return worst;                                                                                                  \
     }
 SET(fmi3SetFloat64, fmi3Float64, 'R', value[i])
 SET(fmi3SetInt32, int32_t, 'I', (double)value[i])

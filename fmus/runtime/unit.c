@@ -328,22 +328,29 @@ static Status readable(Instance *m, const unsigned *vr, size_t n, char kind, cha
     return OK;
 }
 
-/* may this element be set to this value now? */
+static int changes_now(const Instance *m, unsigned r) {
+    int when = m->now.mode & (INSTANTIATED | INITIALIZATION) ? 1 : m->now.mode & (EVENT | STEPPING) ? 2 : 4;
+    return model_settable[r] & when;
+}
+
+/* May this element be set to this value now? Importers give discrete inputs in continuous time too, even those of a time that
+ * their solver only tries: such a value has no effect, the one given in event mode has. */
 static Status settable(Instance *m, unsigned r, double value) {
     const char *variable = model_names[r];
-    int when = m->now.mode & (INSTANTIATED | INITIALIZATION) ? 1 : m->now.mode & (EVENT | STEPPING) ? 2 : 4;
     if (!model_settable[r]) return FAIL("%s: '%s' is calculated and cannot be set", m->name, variable);
-    if (!(model_settable[r] & when))
-        return FAIL("%s: '%s' can only be set %s; the time is t = %g s", m->name, variable,
-                    model_settable[r] & 2 ? "at events" : "before the run", TIME(m));
+    if (!changes_now(m, r) && !(model_settable[r] & 2))
+        return FAIL("%s: '%s' can only be set before the run; the time is t = %g s", m->name, variable, TIME(m));
     if (!isfinite(value)) return FAIL("%s: '%s' was set to %g at t = %g s", m->name, variable, value, TIME(m));
     if (value < model_min[r] || value > model_max[r])
         return FAIL("%s: '%s' was set to %g at t = %g s, outside its range %g to %g %s", m->name, variable, value,
                     TIME(m), model_min[r], model_max[r], model_units[r]);
-    return OK;
+    if (changes_now(m, r) || value == m->now.v[r]) return OK;
+    if (m->logging) report(m, WARNING, CATEGORIES[1], "%s: '%s' changes at events only; ignored at t = %g s", m->name, variable, TIME(m));
+    return WARNING;
 }
 
 static void put(Instance *m, unsigned r, double value) {
+    if (!changes_now(m, r)) return;
     m->now.v[r] = without_denormals(value);
     if (r >= FIRST_X) m->now.x_start[r - FIRST_X] = value;
     m->inputs_moved |= r < FIRST_P;

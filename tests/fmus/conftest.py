@@ -57,9 +57,11 @@ class Driver:
         return int(self.variables[name.replace("__", ".")].valueReference)
 
     def set(self, **values: float) -> None:
-        """Set reals; ``__`` in a keyword stands for a dot in the variable's name."""
-        if values:
-            self.fmu.setReal([self.reference(n) for n in values], list(values.values()))
+        """Set variables of any type; ``__`` in a keyword stands for a dot in the variable's name."""
+        for name, value in values.items():
+            kind = self.variables[name.replace("__", ".")].type
+            write = {"Real": self.fmu.setReal, "Boolean": self.fmu.setBoolean}.get(kind, self.fmu.setInteger)
+            write([self.reference(name)], [value if kind == "Real" else round(value)])
 
     def get(self, name: str) -> float:
         kind = self.variables[name].type

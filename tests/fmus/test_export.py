@@ -14,7 +14,6 @@ from fmpy.fmi1 import FMICallException
 from fmpy.validation import validate_fmu
 
 import fmus
-from fmus.codegen import unit_functions_quietly
 
 FMI2_FUNCTIONS = [
     "fmi2GetTypesPlatform",
@@ -81,28 +80,6 @@ def test_the_same_model_is_the_same_file(tmp_path: Path) -> None:
     assert one == two
     with zipfile.ZipFile(tmp_path / "one" / "feed_frame.fmu") as archive:
         assert not any("\\" in n or n.startswith("/") for n in archive.namelist())
-
-
-@pytest.mark.parametrize("unit", UNITS)
-def test_the_fmu_equals_casadi_in_process(unit: str, drive: Drive) -> None:
-    model = fmus.unit_model(unit)
-    f = unit_functions_quietly(model)
-    driver = drive(unit).start()
-    u = np.array([v.start for v, _ in model.inputs])
-    p = np.array([v.start for v, _ in model.parameters])
-    x_start = np.array([s.variable.start or 0.0 for s in model.states])
-    x = f.initial(u, p, x_start)
-    names = [v.name for v, _ in model.outputs]
-    start = u
-    for k in range(120):
-        u = start * (1.0 + 0.05 * math.sin(0.3 * k))
-        driver.set(**{v.name: value for (v, _), value in zip(model.inputs, u, strict=True)})
-        driver.step(2.5)
-        z = f.algebraic(2.5 * k, x, u, p)
-        x, z, q = f.step(2.5 * k, 2.5, x, z, u, p)
-        t = 2.5 * (k + 1)
-        expected = np.asarray(f.outputs(t, x, f.algebraic(t, x, u, p), u, p, q)).ravel()
-        np.testing.assert_allclose([driver.get(n) for n in names], expected, rtol=1e-10, atol=1e-12)
 
 
 def test_a_state_taken_and_set_repeats_the_run_exactly(drive: Drive) -> None:
