@@ -101,7 +101,7 @@ def model_hash(model: UnitModel) -> str:
 def _generators() -> list[Path]:
     """The files whose text decides what is in an FMU."""
     here = Path(__file__).parent
-    return sorted([*here.glob("*.py"), *(here / "documentation").glob("*.py")])
+    return sorted([*here.glob("*.py"), *(here / "documentation").glob("*.*")])
 
 
 def _cache_key(model: UnitModel, fmi: int, platforms: list[Platform]) -> str:
@@ -109,6 +109,8 @@ def _cache_key(model: UnitModel, fmi: int, platforms: list[Platform]) -> str:
 
 
 def _archive(model: UnitModel, fmi: int, platforms: list[Platform], on_binary: Callable[[str], None] | None) -> bytes:
+    from fmus.documentation import documentation_page, icon_files
+
     guid = "{" + str(uuid.UUID(model_hash(model)[:32])) + "}"
     functions = unit_functions_quietly(model)
     sources = generate_sources(model, functions, guid, fmi)
@@ -118,7 +120,8 @@ def _archive(model: UnitModel, fmi: int, platforms: list[Platform], on_binary: C
         "modelDescription.xml": describe(model, functions, guid, version),
         **_binaries(model.name, sources, fmi, platforms, on_binary),
         **{f"sources/{name}": text.encode() for name, text in sources.items()},
-        "documentation/index.html": _documentation(model).encode(),
+        "documentation/index.html": documentation_page(model, fmi).encode(),
+        **icon_files(model, fmi),
     }
     if fmi == 3:
         entries["sources/buildDescription.xml"] = build_description(model)
@@ -157,23 +160,6 @@ def _binaries(
             else:
                 files |= {f"binaries/{t}/{name}{p.suffix}": s for t, s in zip(p.tuples, slices, strict=True)}
         return files
-
-
-def _documentation(model: UnitModel) -> str:
-    import html
-
-    rows = "\n".join(
-        f"<tr><td>{html.escape(v.name)}</td><td>{v.causality}</td><td>{html.escape(v.unit)}</td>"
-        f"<td>{'' if v.start is None else v.start}</td><td>{html.escape(v.description)}</td>"
-        f"<td>{v.role.value}</td><td>{html.escape(v.source)}</td></tr>"
-        for v in model.variables
-    )
-    return (
-        f"<!DOCTYPE html><html><head><meta charset='utf-8'><title>{html.escape(model.name)}</title></head><body>"
-        f"<h1>{html.escape(model.description)}</h1><pre>{html.escape(model.documentation)}</pre>"
-        f"<table border='1'><tr><th>name</th><th>causality</th><th>unit</th><th>start</th><th>description</th>"
-        f"<th>role</th><th>source</th></tr>{rows}</table></body></html>"
-    )
 
 
 def write_atomically(target: Path, content: bytes) -> None:
