@@ -53,6 +53,7 @@ typedef struct {
 /* ---- libraries ------------------------------------------------------------------------------------------------- */
 
 static void *pythonfmu;
+static int (*is_initialized)(void);
 
 #ifdef _WIN32
 static void *load(const char *path, int global) {
@@ -128,6 +129,10 @@ static int permitted(Instance *instance, int states, const char *function) {
         say(instance, "%s is not allowed while the instance is %s", function, names[place]);
         return 0;
     }
+    if (!is_initialized()) {
+        say(instance, "%s: Python has ended in this process", function);
+        return 0;
+    }
     if (!instance->slave) {
         say(instance, "%s: the instance is lost after an error; reset it", function);
         return 0;
@@ -190,24 +195,28 @@ static int next_line(FILE *file, char *line, int size) {
     return 1;
 }
 
-/* A process without Python gets the first library of the list that is found; it is never unloaded. */
+/* Begin Python where it is loaded and has not begun. It is never ended: packages such as NumPy do not survive that. */
+static int begin_python(void) {
+    void (*initialize)(int) = (void (*)(int))in_process("Py_InitializeEx");
+    void *(*release)(void) = (void *(*)(void))in_process("PyEval_SaveThread");
+    is_initialized = (int (*)(void))in_process("Py_IsInitialized");
+    if (!initialize || !release || !is_initialized) return 0;
+    if (!is_initialized()) {
+        initialize(0);
+        release();
+    }
+    return 1;
+}
+
+/* A process without Python gets the first library of the list that is found. */
 static int have_python(Instance *instance, FILE *names) {
     char name[256], tried[TEXT_SIZE / 2] = "";
-    if (in_process("Py_IsInitialized")) return 1;
+    if (begin_python()) return 1;
     while (next_line(names, name, sizeof name)) {
         if (!strstr(name, SUFFIX)) continue;
         if (strlen(tried) + strlen(name) + 3 > sizeof tried) break;
         strcat(strcat(tried, *tried ? ", " : ""), name);
-        if (!load(name, 1)) continue;
-        void (*initialize)(int) = (void (*)(int))in_process("Py_InitializeEx");
-        int (*is_initialized)(void) = (int (*)(void))in_process("Py_IsInitialized");
-        void *(*release)(void) = (void *(*)(void))in_process("PyEval_SaveThread");
-        if (!initialize || !is_initialized || !release) continue;
-        if (!is_initialized()) {
-            initialize(0);
-            release();
-        }
-        return 1;
+        if (load(name, 1) && begin_python()) return 1;
     }
     say(instance,
         "this FMU runs in Python, and this process has none; libraries tried: %s. Run it in a Python process, or let "
@@ -219,6 +228,14 @@ static int have_python(Instance *instance, FILE *names) {
 #endif
         ")", tried);
     return 0;
+}
+
+/* On Linux PythonFMU's library frees an object twice when the process ends; not if it is asked before. */
+static void end_before_exit(void) {
+#ifndef _WIN32
+    void (*end)(void) = (void (*)(void))find(pythonfmu, "finalizePythonInterpreter");
+    if (end) atexit(end);
+#endif
 }
 
 static int prepare(Instance *instance, const char *guid) {
@@ -235,15 +252,20 @@ static int prepare(Instance *instance, const char *guid) {
         fclose(file);
         return 0;
     }
+    /* the first instances may be made by several threads */
+    static char busy;
+    while (__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE)) continue;
     const int python = have_python(instance, file);
     fclose(file);
-    if (!python || pythonfmu) return python;
-    snprintf(path, sizeof path, "%s" PYTHONFMU, instance->resources);
-    pythonfmu = load(path, 0);
-    if (pythonfmu) return 1;
-    why(reason, sizeof reason);
-    say(instance, "PythonFMU's library cannot be loaded: %s", reason);
-    return 0;
+    if (python && !pythonfmu) {
+        snprintf(path, sizeof path, "%s" PYTHONFMU, instance->resources);
+        pythonfmu = load(path, 0);
+        if (pythonfmu) end_before_exit();
+        else why(reason, sizeof reason);
+    }
+    __atomic_clear(&busy, __ATOMIC_RELEASE);
+    if (python && !pythonfmu) say(instance, "PythonFMU's library cannot be loaded: %s", reason);
+    return pythonfmu != NULL;
 }
 
 /* A new slave; its class has logged what is wrong with it, which the empty read hands over. */
@@ -261,8 +283,9 @@ static int create(Instance *instance) {
     return 0;
 }
 
+/* An importer may free its instances when the process ends, after Python did: nothing is left to free then. */
 static void destroy(Instance *instance) {
-    if (instance->slave) ((void (*)(void *))find(pythonfmu, "fmi2FreeInstance"))(instance->slave);
+    if (instance->slave && is_initialized()) ((void (*)(void *))find(pythonfmu, "fmi2FreeInstance"))(instance->slave);
     instance->slave = NULL;
 }
 
@@ -365,7 +388,7 @@ EXPORT int fmi2Terminate(void *c) {
 
 EXPORT int fmi2Reset(void *c) {
     Instance *instance = c;
-    if (!instance) return ERROR;
+    if (!instance || !is_initialized()) return ERROR;
     destroy(instance);
     instance->state = INSTANTIATED;
     if (create(instance)) return instance->worst;

@@ -1,7 +1,7 @@
 """What an environment lacks of the Python and the packages that a component needs.
 
 This file travels in the FMU and runs there before anything else: standard library only, and no syntax newer than
-Python 3.7, so that an old Python gets the message and not a syntax error.
+Python 3.8, so that an old Python gets the message and not a syntax error.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def installed(name: str) -> str | None:
     """The installed version of a distribution, or None."""
     try:
         import importlib.metadata as metadata
-    except ImportError:  # Python 3.7, which is too old for any component
+    except ImportError:  # Python 3.7 and older
         return None
     try:
         return metadata.version(name)

@@ -2,7 +2,7 @@
 
 This file travels in the FMU, under a name of its own for each FMU, beside `component.json`, which says what to build.
 Nothing raises out of a method: PythonFMU would free its objects twice. An error is logged instead, and front.c makes
-the worst status that a call logged its result. Syntax newer than Python 3.7's would hide the message about an old one.
+the worst status that a call logged its result. Syntax newer than Python 3.8's would hide the message about an old one.
 """
 
 from __future__ import annotations

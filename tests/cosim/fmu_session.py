@@ -47,7 +47,14 @@ def answer(value: object) -> None:
 class load:  # noqa: N801
     """An instance of an FMU. Functions return the status; `messages` are (status, category, text)."""
 
-    def __init__(self, fmu: str, logging: bool = False, folder: str | None = None, guid: str | None = None) -> None:
+    def __init__(
+        self,
+        fmu: str,
+        logging: bool = False,
+        folder: str | None = None,
+        guid: str | None = None,
+        unpacked: str | None = None,
+    ) -> None:
         import ctypes
 
         from fmpy import extract, fmi2, read_model_description
@@ -55,7 +62,7 @@ class load:  # noqa: N801
         self.description = read_model_description(fmu)
         self.references = {v.name: (v.valueReference, v.type) for v in self.description.modelVariables}
         self.messages: list[tuple[int, str, str]] = []
-        self.folder = extract(fmu, folder)
+        self.folder = unpacked or extract(fmu, folder)
         self.slave = fmi2.FMU2Slave(
             guid=guid or self.description.guid,
             unzipDirectory=self.folder,

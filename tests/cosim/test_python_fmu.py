@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -523,6 +524,25 @@ def test_several_fmus_live_in_one_process(export: Callable[..., Path]) -> None:
     assert found == [0, 0, 0, 7.0, 20.0, 52.0]
 
 
+def test_instances_run_in_threads(export: Callable[..., Path]) -> None:
+    sums = in_session(
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        from fmpy import extract
+        folder = extract(args[0])
+        def run(number):
+            summing = load(args[0], unpacked=folder).start(u=float(number))
+            for _ in range(50):
+                assert summing.step(0.5) == 0
+            return summing.get("sum")
+        with ThreadPoolExecutor(8) as pool:
+            answer(list(pool.map(run, range(7))))
+        """,
+        export(SUMMING),
+    )
+    assert sums == [5.0 + 50.0 * number for number in range(7)]
+
+
 HELPED = SUMMING.replace("import numpy as np", "import numpy as np\n\nfrom helper import GAIN").replace(
     "+= self.input_values[0]", "+= GAIN * self.input_values[0]"
 )
@@ -657,7 +677,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.C
         folder = Path(extract(str(fmu)))
         described = read_model_description(str(fmu))
         library = folder / "binaries" / platform / f"{described.coSimulation.modelIdentifier}{target.suffix}"
-        uri = f"file:///Z:{folder}/resources" if runner else (folder / "resources").as_uri()
+        uri = f"file:///Z:{folder}/resources" if platform == "win64" else (folder / "resources").as_uri()
         command = [*runner, str(programs[platform]), str(library), described.guid, uri, "3", "0.5", str(output)]
         clean = {k: v for k, v in os.environ.items() if k not in {"LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"}}
         return subprocess.run(
@@ -665,6 +685,15 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.C
         )
 
     return run
+
+
+def shared_python() -> dict[str, str]:
+    """The environment in which the loader finds this Python's library, and that the packages of this environment."""
+    library = Path(sysconfig.get_config_var("LIBDIR")) / str(sysconfig.get_config_var("INSTSONAME"))
+    if not (sysconfig.get_config_var("Py_ENABLE_SHARED") and library.is_file()):
+        pytest.skip("this Python has no shared library")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {"LD_LIBRARY_PATH": str(library.parent), "PATH": path}
 
 
 @pytest.mark.skipif(HERE != "linux64", reason="the loader of Linux is meant")
@@ -683,13 +712,22 @@ def test_a_process_without_python_gets_a_message_or_a_python_that_the_loader_fin
     assert done.returncode == 3
     assert "this FMU runs in Python, and this process has none" in done.stderr
     assert "libpython-of-nobody.so.1.0" in done.stderr
-    library = Path(sysconfig.get_config_var("LIBDIR")) / str(sysconfig.get_config_var("INSTSONAME"))
-    if not (sysconfig.get_config_var("Py_ENABLE_SHARED") and library.is_file()):
-        pytest.skip("this Python has no shared library")
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = host("linux64", fmu, 1, LD_LIBRARY_PATH=str(library.parent), PATH=path)
+    done = host("linux64", fmu, 1, **shared_python())
     assert done.returncode == 0, done.stderr
     assert [float(line) for line in done.stdout.split()] == [7.0, 9.0, 11.0]
+
+
+@pytest.mark.skipif(HERE != "linux64", reason="the library that fails is that for Linux")
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+def test_the_end_of_a_process_frees_nothing_twice(
+    export: Callable[..., Path], host: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    valgrind = ("valgrind", "--undef-value-errors=no")
+    done = host("linux64", export(SUMMING), 1, valgrind, PYTHONMALLOC="malloc", **shared_python())
+    assert done.returncode == 0, done.stderr
+    errors = re.split(r"\n==\d+== \n", done.stderr)
+    assert any("Memcheck" in error for error in errors)
+    assert not [error for error in errors if "pythonfmu" in error and "Command:" not in error]
 
 
 @pytest.mark.skipif(shutil.which("wine") is None, reason="wine is not installed")
