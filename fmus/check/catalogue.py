@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fmus.check import derivatives, equations, probes, step_mode, values, wrong_calls
+from fmus.check import derivatives, equations, logging, probes, step_mode, structure, values, wrong_calls
 from fmus.check.job import CO_SIMULATION, MODEL_EXCHANGE, Job
 from fmus.check.probing import Probe
 
@@ -49,6 +49,10 @@ def _no_input(job: Job) -> str:
     return "" if job.of("input", reals=True) else "the FMU has no Real input"
 
 
+def _no_structure(job: Job) -> str:
+    return "" if job.of("structuralParameter") else "the FMU has none"
+
+
 def _nothing_to_derive(job: Job) -> str:
     return "" if derivatives.knowns(job) and derivatives.unknowns(job) else "there is nothing to derive, or by nothing"
 
@@ -62,6 +66,8 @@ _CHECKS = (
     Check("other interfaces", probes.other_interfaces, unless=_single, version=3, once=True),
     Check("run", probes.experiment),
     Check("reading and setting", values.reading_and_setting),
+    Check("structural parameters", structure.structural_parameters, unless=_no_structure, version=3),
+    Check("logging", logging.logging),
     Check("state machine", probes.state_machine),
     Check("wrong calls", wrong_calls.wrong_calls),
     Check("get and set state", probes.fmu_state, ("canGetAndSetFMUState",)),

@@ -25,15 +25,18 @@ def read_description(file: Path) -> Any:
         from fmpy import read_model_description
 
         description = read_model_description(str(xml), validate=False)
-        # two attributes of FMI 3.0 that FMPy does not read
+        # attributes of FMI 3.0 that FMPy does not read
         root = ElementTree.parse(xml).getroot()
     for tag, attribute in (("CoSimulation", "coSimulation"), ("ModelExchange", "modelExchange")):
         said, element = getattr(description, attribute), root.find(tag)
         if said is not None and element is not None and element.get("providesDirectionalDerivatives") in {"true", "1"}:
             said.providesDirectionalDerivative = True
     updated = {e.get("name") for e in root.iterfind("ModelVariables/*") if e.get("intermediateUpdate") in {"true", "1"}}
+    unsigned = {e.get("name"): e for e in root.iterfind("ModelVariables/*") if e.tag.startswith("UInt")}
     for variable in description.modelVariables:
         variable.intermediateUpdate = variable.name in updated
+        if (element := unsigned.get(variable.name)) is not None:
+            variable.min, variable.max = element.get("min"), element.get("max")
     return description
 
 

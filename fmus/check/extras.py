@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import posixpath
 import zipfile
 from collections.abc import Iterator
 from functools import cache
@@ -60,7 +61,7 @@ def _terminals(archive: zipfile.ZipFile, description: Any, names: set[str]) -> V
         if terminal.get("matchingRule") == "plug" and not all(called):
             failures.append(f"terminal '{name}': the rule 'plug' matches member names, and a member has none")
         for drawn in terminal.findall("TerminalGraphicalRepresentation"):
-            base = f"terminalsAndIcons/{drawn.get('iconBaseName')}"
+            base = posixpath.normpath(f"terminalsAndIcons/{drawn.get('iconBaseName')}")
             if f"{base}.png" not in names:
                 failures.append(f"terminal '{name}': there is no {base}.png")
     count = sum(1 for _ in root.iter("Terminal"))

@@ -42,7 +42,7 @@ class Fmi3(Calls):
         function = self.library.function(self.instantiate_name().removeprefix("fmi3"))
         function.restype = c.c_void_p
         self.library.mark(self.instantiate_name())
-        common = (name, token, self.job.resources.encode(), False, False)
+        common = (name, token, self.job.resources.encode() or None, False, False)
         logger = c.cast(self.library.logger, c.c_void_p)
         if self.job.interface == MODEL_EXCHANGE:
             made = function(*common, None, logger)
@@ -59,7 +59,7 @@ class Fmi3(Calls):
         function = self.library.function(name)
         function.restype = c.c_void_p
         self.library.mark(f"fmi3{name}")
-        common = (b"another", self.job.token.encode(), self.job.resources.encode(), False, False)
+        common = (b"another", self.job.token.encode(), self.job.resources.encode() or None, False, False)
         logger = c.cast(self.library.logger, c.c_void_p)
         more = {"ModelExchange": (), "CoSimulation": (False, False, None, 0)}.get(name.removeprefix("Instantiate"), ())
         callbacks = {"ModelExchange": 0, "CoSimulation": 1}.get(name.removeprefix("Instantiate"), 3)

@@ -85,7 +85,8 @@ def job_of(description: Any, interface: str, folder: Path, library: Path, time_l
         version=version,
         interface=interface,
         library=str(library),
-        resources=resources.as_uri() if version == 2 else f"{resources}{os.sep}",
+        # FMI 3.0 asks for NULL where there is no folder
+        resources=resources.as_uri() if version == 2 else f"{resources}{os.sep}" if resources.is_dir() else "",
         token=str(description.instantiationToken),
         start=start,
         stop=stop,
@@ -102,6 +103,7 @@ def job_of(description: Any, interface: str, folder: Path, library: Path, time_l
             if u.dependencies is not None and u.variable.type in REALS
         },
         offered=tuple(interfaces(description)),
+        categories=tuple(c.name for c in description.logCategories),
     )
 
 
@@ -153,6 +155,7 @@ def _variable(variable: Any) -> Variable:
         ticks=bool(variable.clocks),
         intermediate=bool(variable.intermediateUpdate),
         exact=variable.initial == "exact",
+        dimensions=tuple(None if d.start is not None else int(d.valueReference) for d in variable.dimensions),
     )
 
 

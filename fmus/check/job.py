@@ -22,6 +22,7 @@ class Variable:
     """A variable; ``type`` is its standard's name of it.
 
     ``ticks`` says that clocks decide when it may be read, ``exact`` that it starts at ``start``.
+    ``dimensions`` are the value references of the structural parameters that give its shape, None for a number.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Variable:
     ticks: bool = False
     intermediate: bool = False
     exact: bool = False
+    dimensions: tuple[int | None, ...] = ()
 
     @property
     def size(self) -> int:
@@ -83,7 +85,7 @@ class Job:
     ``flags`` are the capabilities that the description claims, under the names of FMI 3.0. ``states`` and
     ``derivatives`` are places in ``variables``, in the order of the model structure; ``dependencies`` gives, for value
     references of Real unknowns, those of the Reals on which the model structure says that they depend. ``offered`` are
-    all interfaces of the FMU.
+    all interfaces of the FMU, ``categories`` those of its log.
     """
 
     check: str
@@ -103,6 +105,7 @@ class Job:
     indicators: int = 0
     dependencies: dict[int, tuple[int, ...]] = field(default_factory=dict)
     offered: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
     @property
     def state_count(self) -> int:
@@ -134,7 +137,7 @@ class Job:
         """What `write` wrote."""
         data = json.loads(file.read_text(encoding="utf-8"))
         data["variables"] = tuple(_variable(v) for v in data["variables"])
-        for name in ("flags", "states", "derivatives", "offered"):
+        for name in ("flags", "states", "derivatives", "offered", "categories"):
             data[name] = tuple(data[name])
         data["dependencies"] = {int(k): tuple(known) for k, known in data["dependencies"].items()}
         return cls(**data)
@@ -157,4 +160,4 @@ def _variable(data: dict[str, Any]) -> Variable:
     start = data["start"]
     if start is not None:
         start = tuple(bytes.fromhex(x) for x in start) if data["type"] == "Binary" else tuple(start)
-    return Variable(**data | {"start": start, "shape": tuple(data["shape"])})
+    return Variable(**data | {"start": start, "shape": tuple(data["shape"]), "dimensions": tuple(data["dimensions"])})

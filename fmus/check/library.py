@@ -55,6 +55,7 @@ class Library:
         self.prefix = f"fmi{job.version}"
         self.messages: list[str] = []
         self.nulls: set[str] = set()
+        self.categories: set[str] = set()
         self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT)
         self.mark("loading the library")
         os.chdir(Path(job.library).parent)
@@ -116,6 +117,8 @@ class Library:
     def _keep(self, status: int, category: bytes | None, message: bytes | None) -> None:
         if category is None:
             self.nulls.add("category")
+        else:
+            self.categories.add(category.decode("utf-8", "replace"))
         if message is None:
             self.nulls.add("message")
         if status > OK and len(self.messages) < _MOST_MESSAGES:

@@ -39,6 +39,7 @@ _BOTH: dict[str, tuple[Any, ...]] = {
 }
 _FMI2: dict[str, tuple[Any, ...]] = _BOTH | {
     "Instantiate": (c.c_char_p, _I, c.c_char_p, c.c_char_p, _P, _I, _I),
+    "SetDebugLogging": (_P, _I, _N, _P),
     "SetupExperiment": (_P, _I, _D, _D, _I, _D),
     "DoStep": (_P, _D, _D, _I),
     "GetBooleanStatus": (_P, _I, _P),
@@ -57,6 +58,7 @@ _FMI3: dict[str, tuple[Any, ...]] = _BOTH | {
     "InstantiateCoSimulation": (c.c_char_p, c.c_char_p, c.c_char_p, _B, _B, _B, _B, _P, _N, _P, _P, _P),
     "InstantiateModelExchange": (c.c_char_p, c.c_char_p, c.c_char_p, _B, _B, _P, _P),
     "InstantiateScheduledExecution": (c.c_char_p, c.c_char_p, c.c_char_p, _B, _B, _P, _P, _P, _P, _P),
+    "SetDebugLogging": (_P, _B, _N, _P),
     "EnterInitializationMode": (_P, _B, _D, _D, _B, _D),
     "CompletedIntegratorStep": (_P, _B, _P, _P),
     "DoStep": (_P, _D, _D, _B, _P, _P, _P, _P),

@@ -10,21 +10,25 @@
 #else
 #define API __attribute__((visibility("default")))
 #endif
+typedef void (*logger)(void *, const char *, int, const char *, const char *, ...);
 #define ALLOWED(modes) if (!(((lag *)c)->mode & (modes))) return 3
 typedef void *comp;
 /* mode: 1 made, 2 initialising, 4 stepping, 8 terminated, 16 event, 32 continuous time */
-typedef struct { double r[4], x, t; int mode, exchange, n, above; } lag;
+typedef struct { double r[4], x, t; int mode, exchange, n, above; logger log; } lag;
 #if defined SHARED
 static double shared;
 #endif
 
 static void reset(lag *m) {
   const int exchange = m->exchange;
+  const logger log = m->log;
   memset(m, 0, sizeof *m);
   m->r[0] = m->r[1] = 1.0;
   m->mode = 1;
   m->exchange = exchange;
+  m->log = log;
 }
+static int refuse(lag *m) { m->log(NULL, "odd", 3, "error", "refused"); return 3; }
 static double slope(const lag *m) { return (m->r[0] - m->x) / m->r[1]; }
 static void outputs(lag *m) { m->r[2] = m->x; m->r[3] = 2.0 * m->r[0]; }
 
@@ -35,6 +39,7 @@ API comp fmi2Instantiate(const char *name, int type, const char *guid, const cha
   if (strcmp(guid, "{odd}")) return NULL;
   lag *m = malloc(sizeof(lag));
   m->exchange = type == 0;
+  m->log = *(logger *)cb;
   reset(m);
   return m;
 }
@@ -56,7 +61,7 @@ API int fmi2GetReal(comp c, const unsigned vr[], size_t n, double v[]) {
   m->r[3] = 2.0 * m->r[0];
   if (m->exchange) m->r[2] = m->x; /* in Co-Simulation y changes in a step only */
   for (size_t k = 0; k < n; k++) {
-    if (vr[k] > 6) return 3;
+    if (vr[k] > 6) return refuse(m);
     v[k] = vr[k] < 4 ? m->r[vr[k]] : vr[k] == 4 ? m->x : vr[k] == 5 ? slope(m) : m->t;
 #if defined OTHER_VARIABLE
     if (vr[k] == 5) v[k] += 1.0;
@@ -73,7 +78,7 @@ API int fmi2GetInteger(comp c, const unsigned vr[], size_t n, int v[]) {
 }
 API int fmi2SetReal(comp c, const unsigned vr[], size_t n, const double v[]) {
   for (size_t k = 0; k < n; k++) {
-    if (vr[k] >= 2) return 3;
+    if (vr[k] >= 2) return refuse(c);
 #if !defined TAKES_NAN
     if (!isfinite(v[k])) return 3;
 #endif
@@ -118,7 +123,9 @@ API int fmi2SetFMUstate(comp c, void *s) {
 #if !defined LYING_STATE
   lag *m = c;
   double x = m->x;
+  const logger log = m->log;
   memcpy(m, s, sizeof(lag));
+  m->log = log;
 #if defined FORGETFUL_STATE
   m->x = x;
 #endif

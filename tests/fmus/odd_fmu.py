@@ -67,6 +67,7 @@ DESCRIPTION_3 = """<?xml version="1.0" encoding="UTF-8"?>
     canReturnEarlyAfterIntermediateUpdate="true" providesDirectionalDerivatives="true"
     providesAdjointDerivatives="true"/>
   <UnitDefinitions><Unit name="s"><BaseUnit s="1"/></Unit><Unit name="1"><BaseUnit/></Unit></UnitDefinitions>
+  <LogCategories><Category name="error"/></LogCategories>
   <DefaultExperiment startTime="0" stopTime="1" stepSize="0.1"/>
   <ModelVariables>
     <Float64 name="time" valueReference="6" causality="independent" variability="continuous" unit="s"/>
@@ -77,8 +78,10 @@ DESCRIPTION_3 = """<?xml version="1.0" encoding="UTF-8"?>
     <Float64 name="x" valueReference="4" initial="exact" unit="1" start="0"/>
     <Float64 name="der(x)" valueReference="5" unit="1" derivative="4"/>
     <Int32 name="n" valueReference="7" causality="output"/>
-    <Float64 name="w" valueReference="8" causality="input" unit="1" start="0 1"><Dimension start="2"/></Float64>
-    <Float64 name="v" valueReference="9" causality="output" unit="1"><Dimension start="2"/></Float64>
+    <UInt64 name="size" valueReference="16" causality="structuralParameter" start="2" min="1" max="3"/>
+    <Float64 name="w" valueReference="8" causality="input" unit="1" start="0 1">
+      <Dimension valueReference="16"/></Float64>
+    <Float64 name="v" valueReference="9" causality="output" unit="1"><Dimension valueReference="16"/></Float64>
     <String name="text_in" valueReference="10" causality="input"><Start value="start"/></String>
     <String name="text_out" valueReference="11" causality="output"/>
     <Binary name="bytes_in" valueReference="12" causality="input"><Start value="0102"/></Binary>

@@ -1,7 +1,8 @@
 /* The lag of odd_fmu.c as a complete FMI 3.0 FMU for Co-Simulation and Model Exchange, and by -D what can be wrong.
-   Beside it an array, v = 2 w, and a String, a Binary and a Boolean that are passed through.
-   Value references: 0 u, 1 tau, 2 y, 3 z, 4 x, 5 x', 6 time, 7 n (Int32), 8 w[2], 9 v[2], 10 and 11 String, 12 and 13
-   Binary, 14 and 15 Boolean. */
+   Beside it arrays, v = 2 w, of a size that is a structural parameter, and a String, a Binary and a Boolean that are
+   passed through.
+   Value references: 0 u, 1 tau, 2 y, 3 z, 4 x, 5 x', 6 time, 7 n (Int32), 8 w, 9 v, 10 and 11 String, 12 and 13 Binary,
+   14 and 15 Boolean, 16 size (UInt64, 2 at the start, at most 3). */
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,9 +18,10 @@ typedef void *comp;
 typedef uint32_t ref;
 typedef void (*logger)(void *, int, const char *, const char *);
 typedef void (*update)(void *, double, bool, bool, bool, bool, bool *, double *);
-/* mode: 1 made, 2 initialising, 4 stepping, 8 terminated, 16 event, 32 continuous time */
+/* mode: 1 made, 2 initialising, 4 stepping, 8 terminated, 16 event, 32 continuous time, 64 configuration */
 typedef struct {
-  double r[2], y, x, t, w[2];
+  double r[2], y, x, t, w[3];
+  uint64_t count;
   int mode, n, above;
   bool flag;
   char text[32];
@@ -31,6 +33,9 @@ typedef struct {
 } lag;
 
 static int refuse(lag *m) {
+#if defined MUTE
+  return 3;
+#endif
 #if defined NULL_CATEGORY
   m->log(NULL, 3, NULL, "refused");
 #else
@@ -40,8 +45,9 @@ static int refuse(lag *m) {
 }
 static void reset(lag *m) {
   m->r[0] = m->r[1] = 1.0;
-  m->y = m->x = m->t = m->w[0] = 0.0;
+  m->y = m->x = m->t = m->w[0] = m->w[2] = 0.0;
   m->w[1] = 1.0;
+  m->count = 2;
   m->mode = 1;
   m->n = m->above = 0;
   m->flag = false;
@@ -66,7 +72,10 @@ API const char *fmi3GetVersion(void) {
   return "3.0";
 #endif
 }
-API int fmi3SetDebugLogging(comp c, bool on, size_t n, const char *const s[]) { return 0; }
+API int fmi3SetDebugLogging(comp c, bool on, size_t n, const char *const s[]) {
+  for (size_t k = 0; k < n; k++) if (strcmp(s[k], "error")) return refuse(c);
+  return 0;
+}
 API comp fmi3InstantiateModelExchange(const char *name, const char *token, const char *path, bool visible, bool on, void *env, logger log) {
   lag *m = make(token, log);
   if (m) m->exchange = true;
@@ -122,11 +131,11 @@ API int fmi3GetFloat64(comp c, const ref *vr, size_t n, double *v, size_t nv) {
     case 4: v[k++] = m->x; break;
     case 5: v[k++] = slope(m); break;
     case 6: v[k++] = m->t; break;
-    case 8: v[k++] = m->w[0]; v[k++] = m->w[1]; break;
+    case 8: for (size_t j = 0; j < m->count; j++) v[k++] = m->w[j]; break;
 #if defined SHIFTED
     case 9: v[k] = 2.0 * m->w[0]; v[k + 1] = n > 1 ? 0.0 : 2.0 * m->w[1]; k += 2; break;
 #else
-    case 9: v[k++] = 2.0 * m->w[0]; v[k++] = 2.0 * m->w[1]; break;
+    case 9: for (size_t j = 0; j < m->count; j++) v[k++] = 2.0 * m->w[j]; break;
 #endif
     default: return refuse(c);
   }
@@ -145,7 +154,7 @@ API int fmi3SetFloat64(comp c, const ref *vr, size_t n, const double *v, size_t 
 #if defined HALF_SET
     case 8: m->w[0] = v[k]; k += 2; break;
 #else
-    case 8: m->w[0] = v[k++]; m->w[1] = v[k++]; break;
+    case 8: for (size_t j = 0; j < m->count; j++) m->w[j] = v[k++]; break;
 #endif
     default: return refuse(c);
   }
@@ -156,6 +165,28 @@ API int fmi3GetInt32(comp c, const ref *vr, size_t n, int32_t *v, size_t nv) {
   for (size_t i = 0; i < n; i++) { if (vr[i] != 7) return refuse(c); v[i] = ((lag *)c)->n; }
   return 0;
 }
+API int fmi3GetUInt64(comp c, const ref *vr, size_t n, uint64_t *v, size_t nv) {
+  if (n != 1 || nv != 1 || vr[0] != 16) return refuse(c);
+  v[0] = ((lag *)c)->count;
+  return 0;
+}
+API int fmi3SetUInt64(comp c, const ref *vr, size_t n, const uint64_t *v, size_t nv) {
+  ALLOWED(64);
+  if (n != 1 || nv != 1 || vr[0] != 16 || v[0] > 3) return refuse(c);
+#if !defined RIGID
+  ((lag *)c)->count = v[0];
+#endif
+  return 0;
+}
+API int fmi3EnterConfigurationMode(comp c) {
+#if defined NO_CONFIGURATION
+  return refuse(c);
+#endif
+  ALLOWED(1);
+  ((lag *)c)->mode = 64;
+  return 0;
+}
+API int fmi3ExitConfigurationMode(comp c) { ALLOWED(64); ((lag *)c)->mode = 1; return 0; }
 API int fmi3GetBoolean(comp c, const ref *vr, size_t n, bool *v, size_t nv) {
   if (nv != n) return refuse(c);
   for (size_t i = 0; i < n; i++) { if (vr[i] != 14 && vr[i] != 15) return refuse(c); v[i] = ((lag *)c)->flag; }
@@ -217,7 +248,7 @@ API int fmi3DeserializeFMUState(comp c, const uint8_t *b, size_t n, void **s) {
   return 0;
 }
 
-static size_t width(ref v) { return v == 8 || v == 9 ? 2 : 1; }
+static size_t width(const lag *m, ref v) { return v == 8 || v == 9 ? m->count : 1; }
 /* the derivative of element i of variable u by element j of variable k: at a communication point, in Model Exchange at the point */
 static double by(const lag *m, ref u, size_t i, ref k, size_t j) {
   if (u == 3 && k == 0) return 2.0;
@@ -230,11 +261,11 @@ static double by(const lag *m, ref u, size_t i, ref k, size_t j) {
 }
 static int derive(const lag *m, const ref *u, size_t nu, const ref *k, size_t nk, const double *seed, double *out, bool adjoint) {
   size_t row = 0;
-  if (adjoint) for (size_t b = 0, col = 0; b < nk; b++) for (size_t j = 0; j < width(k[b]); j++) out[col++] = 0.0;
-  for (size_t a = 0; a < nu; a++) for (size_t i = 0; i < width(u[a]); i++, row++) {
+  if (adjoint) for (size_t b = 0, col = 0; b < nk; b++) for (size_t j = 0; j < width(m, k[b]); j++) out[col++] = 0.0;
+  for (size_t a = 0; a < nu; a++) for (size_t i = 0; i < width(m, u[a]); i++, row++) {
     size_t col = 0;
     if (!adjoint) out[row] = 0.0;
-    for (size_t b = 0; b < nk; b++) for (size_t j = 0; j < width(k[b]); j++, col++) {
+    for (size_t b = 0; b < nk; b++) for (size_t j = 0; j < width(m, k[b]); j++, col++) {
       double d = by(m, u[a], i, k[b], j);
 #if defined WRONG_ADJOINT
       if (adjoint && u[a] == 9) d *= 1.001;
@@ -328,14 +359,11 @@ ACCESS(Int16, int16_t)
 ACCESS(UInt16, uint16_t)
 ACCESS(UInt32, uint32_t)
 ACCESS(Int64, int64_t)
-ACCESS(UInt64, uint64_t)
 UNSUPPORTED(SetInt32, comp c, const ref *v, size_t n, const int32_t *x, size_t nv)
 UNSUPPORTED(GetClock, comp c, const ref *v, size_t n, bool *x)
 UNSUPPORTED(SetClock, comp c, const ref *v, size_t n, const bool *x)
 UNSUPPORTED(GetNumberOfVariableDependencies, comp c, ref v, size_t *n)
 UNSUPPORTED(GetVariableDependencies, comp c, ref v, size_t *e, ref *i, size_t *k, int *d, size_t n)
-UNSUPPORTED(EnterConfigurationMode, comp c)
-UNSUPPORTED(ExitConfigurationMode, comp c)
 UNSUPPORTED(GetIntervalDecimal, comp c, const ref *v, size_t n, double *x, int *q)
 UNSUPPORTED(GetIntervalFraction, comp c, const ref *v, size_t n, uint64_t *x, uint64_t *r, int *q)
 UNSUPPORTED(GetShiftDecimal, comp c, const ref *v, size_t n, double *x)

@@ -48,11 +48,12 @@ def test_a_sound_fmi_3_fmu_passes_every_check_of_both_interfaces(tmp_path: Path)
     assert not_ok(found) == {}, found
     assert found["XML schema"].found == "valid FMI 3.0"
     for interface in (COSIMULATION, EXCHANGE):
-        assert "16 variables of 5 types" in found[f"{interface}: reading and setting"].found
+        assert "17 variables of 6 types" in found[f"{interface}: reading and setting"].found
         assert "2 of them arrays; 5 inputs" in found[f"{interface}: reading and setting"].found
     assert found[f"{COSIMULATION}: other interfaces"].found == "no instance for Scheduled Execution"
     assert "up to t = 1 s with 1 events and 1 early returns" in found[f"{COSIMULATION}: event mode"].found
     assert "1 variables read there, an early return at 0.01 s" in found[f"{COSIMULATION}: intermediate update"].found
+    assert found[f"{EXCHANGE}: structural parameters"].found.endswith("; 2 arrays read with another size")
     assert found[f"{EXCHANGE}: adjoint derivatives"].found == "5 by 4 agree with the directional ones"
 
 
@@ -91,6 +92,8 @@ def test_a_sound_fmi_3_fmu_passes_every_check_of_both_interfaces(tmp_path: Path)
         (3, COSIMULATION, "HALF_SET", "reading and setting", "'w' is [0.0005, 1.0] after it was set to [0.0005, 1.05]"),
         (3, COSIMULATION, "NULL_STRING", "reading and setting", "String 'text_out' is NULL"),
         (3, COSIMULATION, "TEXT_ONLY", "reading and setting", r"b'\x01' after it was set to b'\x01\x00\x02'"),
+        (3, COSIMULATION, "RIGID", "structural parameters", "'w' cannot be read as 3 after 'size' was set to 3"),
+        (3, EXCHANGE, "NO_CONFIGURATION", "structural parameters", "fmi3EnterConfigurationMode returns fmi3Error"),
         (3, COSIMULATION, "NULL_CATEGORY", "wrong calls", "it logs with category NULL"),
         (3, COSIMULATION, "FORGETFUL_STATE", "get and set state", "fmi3SetFMUState does not restore the values"),
         (3, COSIMULATION, "EVENTS_UNKNOWN", "event mode", "fmi3EnterEventMode returns fmi3Error"),
@@ -120,6 +123,7 @@ def test_a_fault_is_found_and_named(
             "and Scheduled Execution, which the description does not offer",
         ),
         (3, COSIMULATION, "LENIENT", "reading and setting", "fmi3GetFloat64 takes a wrong number of values"),
+        (3, COSIMULATION, "MUTE", "logging", "(setting an unknown value reference) comes without a message"),
         (3, COSIMULATION, "SILENT", "intermediate update", "the callback never came up to t = 1 s"),
     ],
 )
@@ -162,6 +166,14 @@ def test_start_values_of_states_arrays_and_texts_are_compared(tmp_path: Path) ->
         found = verdict(file, "instantiation")
         assert found.outcome == Outcome.WARNING
         assert says in found.found
+
+
+def test_categories_of_the_log_are_asked_for_and_compared(tmp_path: Path) -> None:
+    replace = ('<Category name="error"/>', '<Category name="trouble"/>')
+    found = verdict(write_odd_fmu(tmp_path / "odd.fmu", description=DESCRIPTION_3, replace=replace), "logging")
+    assert found.outcome == Outcome.FAILED
+    assert "fmi3SetDebugLogging refuses the category 'trouble'" in found.found
+    assert "it logs under 'error', not among the categories of the description" in found.found
 
 
 def test_scheduled_execution_is_said_not_to_be_run(tmp_path: Path) -> None:
