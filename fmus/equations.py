@@ -24,6 +24,7 @@ class UnitFunctions:
         integrand: (t, x, z, u, p) -> q, what the means are means of, at one instant.
         outputs: (t, x, z, u, p, q) -> y.
         indicators: (t, x, z, u, p) -> e, each falls below zero when its event happens.
+        slopes: (t, x, u, p) -> de/dt, of the indicators along the solution.
         transition: (index, t, x, u, p) -> x, the states after an event.
         step: (t, h, x, z, u, p) -> (x, z, q) over one communication step of h seconds.
         step_to_event: (t, h, x, z, u, p) -> (x, z, q, (event, share)) up to the first event, which does not happen
@@ -43,6 +44,7 @@ class UnitFunctions:
     integrand: Any
     outputs: Any
     indicators: Any
+    slopes: Any
     transition: Any
     step: Any
     step_to_event: Any | None
@@ -85,6 +87,7 @@ def unit_functions(model: UnitModel) -> UnitFunctions:
         integrand=ca.Function("galenic_integrand", [t, x, z, u, p], [integrand]),
         outputs=outputs,
         indicators=ca.Function("galenic_indicators", [t, x, z, u, p], [indicators]),
+        slopes=_slopes(algebraic, ca.Function("crossing", [t, x, z, u, p], [ode, indicators])),
         transition=ca.Function("galenic_transition", [index, t, x, u, p], [jumped]),
         step=step,
         step_to_event=dae.step_to_event() if model.events else None,
@@ -286,6 +289,7 @@ class _Dae:
             "max_num_steps": 100000,
         }
         if self.model.events:
+            options["event_tol"] = 1e-10  # in multiples of the communication step
             dae = dae | {"zero": indicators}
             slots = {"index": index, "t": self.tau, "x": dae["x"], "p": dae["p"], "post_x": after}
             if self.zs.numel():
@@ -322,6 +326,13 @@ def _cotangent(algebraic: Any, instant: Any) -> Any:
     lx, ly = _symbols("lx ly", x.numel(), y.numel())
     pulled = ca.jtimes(ca.vertcat(ode, y), ca.vertcat(x, u), ca.vertcat(lx, ly), True)
     return ca.Function("galenic_cotangent", [t, x, u, p, lx, ly], _split(pulled, x.numel(), u.numel()))
+
+
+def _slopes(algebraic: Any, crossing: Any) -> Any:
+    t, x, u, p = _symbols("t x u p", 1, *(crossing.size1_in(i) for i in (1, 3, 4)))
+    ode, indicators = crossing(t, x, algebraic(t, x, u, p), u, p)
+    slopes = ca.jtimes(indicators, ca.vertcat(t, x), ca.vertcat(1.0, ode))
+    return ca.Function("galenic_slopes", [t, x, u, p], [ca.densify(slopes)])
 
 
 def _initial_tangent(initial: Any, algebraic: Any, instant: Any) -> Any:

@@ -429,9 +429,9 @@ FMI_EXPORT fmi3Status API(fmi3DoStep)(fmi3Instance c, fmi3Float64 time, fmi3Floa
         status = begin_step(m, time, h);
         if (status != OK) return status;
         if (N_E > 0 && m->event_mode && m->early_return) { /* an input may have caused an event: event mode first */
-            if (evaluate_indicators(m)) return FAIL("%s: no consistent state at t = %g s", m->name, time);
-            for (int e = 0; e < N_E && m->now.pending < 0; ++e)
-                if (m->now.v[FIRST_E + e] < 0) m->now.pending = e;
+            int due = m->now.pending < 0 ? due_event(m) : m->now.pending;
+            if (due < 0) return FAIL("%s: no consistent state at t = %g s", m->name, time);
+            m->now.pending = due < N_E ? due : -1;
         }
         status = step_in_parts(m, time, h, event, early);
     }

@@ -192,18 +192,38 @@ static int happen(Instance *m, int event) {
     return 0;
 }
 
-/* the events that are due: one that was reached, indicators below zero because an input moved, what follows from them */
+/* Which event is due: an indicator below zero because an input moved, or at zero and falling, or at zero where continuous time
+ * ended and above before. N_E if none is, -1 if they cannot be evaluated. */
+static int due_event(Instance *m) {
+    int at_zero = 0;
+    if (evaluate_indicators(m)) return -1;
+    for (int e = 0; e < N_E; ++e) {
+        double indicator = m->now.v[FIRST_E + e];
+        if (indicator < 0 || (indicator == 0 && m->now.armed[e])) return e;
+        at_zero |= indicator == 0;
+    }
+    if (!at_zero) return N_E;
+    double slope[N_E + 1];
+    m->arg[0] = &TIME(m);
+    m->arg[1] = states(m);
+    m->arg[2] = inputs(m);
+    m->arg[3] = parameters(m);
+    m->res[0] = slope;
+    if (galenic_slopes(m->arg, m->res, m->iw, m->w, 0)) return -1;
+    for (int e = 0; e < N_E; ++e)
+        if (m->now.v[FIRST_E + e] == 0 && slope[e] < 0) return e;
+    return N_E;
+}
+
+/* the events that are due, one that was reached first, and what follows from them */
 static int settle_events(Instance *m) {
     if (N_E == 0) return 0;
     for (int round = 0; round < 10 + N_E; ++round) {
         int due = m->now.pending;
         m->now.pending = -1;
-        if (evaluate_indicators(m)) return 1;
-        for (int e = 0; e < N_E && due < 0; ++e) {
-            double indicator = m->now.v[FIRST_E + e];
-            if (indicator < 0 || (indicator == 0 && m->now.armed[e])) due = e;
-        }
-        if (due < 0) return 0;
+        if (due < 0) due = due_event(m);
+        if (due < 0) return 1;
+        if (due == N_E) return 0;
         m->now.armed[due] = 0;
         if (happen(m, due) || solve_algebraic(m)) return 1;
     }

@@ -16,8 +16,26 @@ TEXT = (DOCS / "units.md").read_text(encoding="utf-8")
 UNITS = re.findall(r"^## (\w+)$", TEXT, re.MULTILINE)
 
 
-def test_every_shipped_unit_has_its_section() -> None:
-    assert sorted(UNITS) == unit_names()
+PAGES = {page: page.read_text(encoding="utf-8") for page in sorted((DOCS / "models").glob("*.md"))}
+
+
+def test_every_shipped_unit_has_its_section_or_its_page() -> None:
+    described = {unit for text in PAGES.values() for unit in unit_names() if f"`{unit}`" in text}
+    assert sorted({*UNITS, *described}) == unit_names()
+    assert set(UNITS).isdisjoint(page.stem for page in PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_names_its_figure_and_the_command_that_makes_it(page: Path) -> None:
+    text = PAGES[page]
+    figures = re.findall(r"\]\(\.\./images/([\w.]+)\)", text)
+    makers = re.findall(r"python (docs/figures/\w+\.py)", text)
+    assert figures
+    assert makers
+    for figure in figures:
+        assert (DOCS / "images" / figure).stat().st_size < 300_000
+    for maker in makers:
+        assert (DOCS.parent / maker).is_file()
 
 
 @pytest.mark.parametrize("unit", UNITS)
