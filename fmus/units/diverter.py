@@ -40,13 +40,12 @@ def diverter() -> UnitModel:
     rejected_api = m.state("rejected_api", 0.0, "kg", "API rejected so far", nominal=0.5)
 
     to_reject, to_accept = ca.logic_and(motion > 0.5, motion < 1.5), motion > 1.5
-    rejecting = ca.fmin(ca.fmax(phi, 0.0), 1.0)
     flow = inlet.flows
     m.derivative(phi, (ca.if_else(to_reject, 1.0, 0.0) - ca.if_else(to_accept, 1.0, 0.0)) / travel)
-    m.derivative(accepted, (1.0 - rejecting) * flow.mass)
-    m.derivative(rejected, rejecting * flow.mass)
-    m.derivative(accepted_api, (1.0 - rejecting) * flow.api)
-    m.derivative(rejected_api, rejecting * flow.api)
+    m.derivative(accepted, (1.0 - phi) * flow.mass)
+    m.derivative(rejected, phi * flow.mass)
+    m.derivative(accepted_api, (1.0 - phi) * flow.api)
+    m.derivative(rejected_api, phi * flow.api)
 
     never, wanted = 1.0, divert > 0.5
     rests_open, rests_shut = ca.logic_and(motion < 0.5, phi < 0.5), ca.logic_and(motion < 0.5, phi >= 0.5)
@@ -57,7 +56,7 @@ def diverter() -> UnitModel:
     m.event("rejects", ca.if_else(to_reject, 1.0 - phi, never), {"motion": RESTING, "position": 1.0})
     m.event("accepts", ca.if_else(to_accept, phi, never), {"motion": RESTING, "position": 0.0})
 
-    for name, share in (("accepted", 1.0 - rejecting), ("rejected", rejecting)):
+    for name, share in (("accepted", 1.0 - phi), ("rejected", phi)):
         part = SolidStream(*(share * each for each in flow))
         solid_outlet(m, part, inlet.specific, name)
     m.output("flap_motion", motion, "1", "what the flap does", kind="Enumeration", items=MOTIONS)
