@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from controllers import mpc_config, pi, ratio
+from controllers import mpc_config, pi, ratio, recipe, split_range
 from controllers.design_space import DesignSpace
 from cosim import build_system, load_scenario, scenario, simulate
 from fmus.errors import GalenicError
@@ -36,6 +36,9 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "controllers/pi/track": pi.TrackConfig,
     "controllers/ratio": ratio.RatioConfig,
     "controllers/ratio/feeders": ratio.FeederConfig,
+    "controllers/recipe": recipe.RecipeConfig,
+    "controllers/split_range": split_range.SplitRangeConfig,
+    "controllers/split_range/main": split_range.ActuatorConfig,
     "controllers/mpc": mpc_config.MPCConfig,
     "controllers/mpc/measurements": mpc_config.MeasurementConfig,
     "controllers/mpc/controlled": mpc_config.ControlledConfig,
@@ -88,7 +91,7 @@ def test_defaults_are_those_of_the_code(heading: str) -> None:
 
 
 def test_no_section_of_a_scenario_is_left_out() -> None:
-    modules = (scenario, pi, ratio, mpc_config, kpi_section)
+    modules = (scenario, pi, ratio, recipe, split_range, mpc_config, kpi_section)
     models = {
         model
         for module in modules
