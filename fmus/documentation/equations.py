@@ -55,9 +55,6 @@ class Entry:
 class ModelEquations:
     """The equations of ``model``, printed.
 
-    Raises:
-        NotPrintableError: an equation calls another function.
-
     Attributes:
         operations: how many there are in all.
         sections: empty where there are more than `MOST_OPERATIONS`.
@@ -85,34 +82,29 @@ class ModelEquations:
         self.operations = sum(self._graph.nodes[n].operation not in LEAVES for n in reachable)
         self.sections: list[Section] = []
         if self.operations <= MOST_OPERATIONS:
-            self._print(roots, reachable)
+            self._print(roots)
 
-    def _print(self, roots: Sequence[int], reachable: Sequence[int]) -> None:
+    def _print(self, roots: Sequence[int]) -> None:
         model = self._model
         taken = {v.array or v.name for v in model.variables} | {v.name for v in model.variables}
         taken |= {n.split("[")[0] for n in taken}
         self._letter = _free("abcghw", taken)
-        self._index = _free("kijln", taken)
+        self._index, summed = _free("kijln", taken), _free("jilnr", taken)
         self.time = "t" if "t" not in taken else "time"
-        self._titles = self._output_names(reachable)
+        self._titles = self._output_names()
         naming = Naming(self._graph, roots, self._titles)
         self._named = naming.named
         self._numbers: dict[int, int] = {}
         self._pending: list[int] = []
         self._run: Run | None = None
-        self._printer = Printer(self._graph, self._reference, self._symbol, naming.width)
+        self._printer = Printer(self._graph, self._reference, self._symbol, naming.width, summed)
         self.sections = [s for s in self._sections() if s.entries]
 
-    def _output_names(self, reachable: Sequence[int]) -> dict[int, str]:
-        """Right-hand sides that can be called by the name of the output that they are; not those made of means."""
-        averaged = set[int]()
-        for node in reachable:
-            one = self._graph.nodes[node]
-            if one.operation == "mean" or any(a in averaged for a in one.arguments):
-                averaged.add(node)
+    def _output_names(self) -> dict[int, str]:
+        """Right-hand sides that can be called by the name of the output that they are."""
         titles: dict[int, str] = {}
         for (variable, _), node in zip(self._model.outputs, self._outputs, strict=True):
-            if node not in averaged and self._graph.nodes[node].operation not in LEAVES and variable.kind == "Real":
+            if self._graph.nodes[node].operation not in LEAVES and variable.kind == "Real":
                 titles.setdefault(node, variable.name)
         return titles
 
@@ -185,6 +177,11 @@ class ModelEquations:
         found = []
         while self._pending:
             node = self._pending.pop(0)
+            one = self._graph.nodes[node]
+            if one.operation == "call":
+                text = "computed in sources/equations.c; too large to be printed"
+                found.append(Formula(self._name(one.name), "=", [self._printer.call(node)], text))
+                continue
             found.append(Formula(self._reference(node) or "", "=", self._printer.lines(node)))
         return found
 
@@ -197,12 +194,16 @@ class ModelEquations:
         if node in self._titles:
             return self._name(self._titles[node])
         if node not in self._numbers:
-            self._numbers[node] = len(self._numbers) + 1
+            self._numbers[node] = sum(n > 0 for n in self._numbers.values()) + 1
             self._pending.append(node)
         return ml.subscripted(self._letter, f"<mn>{self._numbers[node]}</mn>")
 
     def _symbol(self, node: int) -> str:
-        name = self._graph.nodes[node].name
+        one = self._graph.nodes[node]
+        name = one.name
+        if one.operation == "result" and one.arguments[0] not in self._numbers:
+            self._numbers[one.arguments[0]] = 0
+            self._pending.append(one.arguments[0])
         return self._name(self.time if name == str(self._model.time) else name)
 
     def _name(self, name: str) -> str:

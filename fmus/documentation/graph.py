@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any
 
 import casadi as ca
-
-from fmus.errors import GalenicError
 
 #: CasADi's operations that keep their meaning under a name of ours; the others are rewritten by `Graph._operation`
 _OPERATIONS = {
@@ -60,12 +59,12 @@ _OPERATIONS = {
 }
 #: operations whose value is true or false
 CONDITIONS = frozenset({"lt", "le", "eq", "ne", "not", "and", "or"})
-#: operations that have no arguments
-LEAVES = frozenset({"number", "symbol"})
+#: what is printed as a number or a name
+LEAVES = frozenset({"number", "symbol", "result"})
 
 
-class NotPrintableError(GalenicError):
-    """An expression holds something that has no formula, a call of another function."""
+#: a function that is called is written out where it is called, unless it has more operations or is made of matrices
+MOST_INLINED = 500
 
 
 @dataclass(frozen=True)
@@ -73,16 +72,21 @@ class Node:
     """One operation.
 
     Attributes:
-        operation: ``number``, ``symbol``, ``mean``, ``if`` (condition, then, otherwise) or one of `_OPERATIONS`.
+        operation: ``number``, ``symbol``, ``mean``, ``if`` (condition, then, otherwise), ``call`` of a function that
+            is too large to be written out, ``result`` of such a call, or one of `_OPERATIONS`.
         arguments: nodes of the same graph, by index.
         value: of a number.
-        name: of a symbol.
+        name: of a symbol, a result, or what a call is called.
+        function: that a call is of.
+        sizes: of a call, how many of its arguments belong to each argument of the function.
     """
 
     operation: str
     arguments: tuple[int, ...] = ()
     value: float = 0.0
     name: str = ""
+    function: str = ""
+    sizes: tuple[int, ...] = ()
 
 
 @dataclass
@@ -91,6 +95,7 @@ class Graph:
 
     nodes: list[Node] = field(default_factory=list)
     _index: dict[tuple[object, ...], int] = field(default_factory=dict)
+    _calls: int = 0
 
     def read(self, expressions: Sequence[Any], means: Mapping[str, int] | None = None) -> list[int]:
         """Add scalar SX ``expressions`` and return their nodes.
@@ -98,35 +103,60 @@ class Graph:
         Args:
             expressions: what to add.
             means: the symbols that stand for means -> the node of what they are the mean of.
-
-        Raises:
-            NotPrintableError: an expression calls another function.
         """
         if not expressions:
             return []
         means = means or {}
         column = ca.vertcat(*(ca.densify(ca.SX(e)) for e in expressions))
         symbols = ca.symvar(column)
-        function = ca.Function("printed", [ca.vertcat(*symbols) if symbols else ca.SX(0, 1)], [column])
         names = [str(s) for s in symbols]
+        given = [self._node("mean", (means[n],)) if n in means else self.symbol(n) for n in names]
+        function = ca.Function("printed", [ca.vertcat(*symbols) if symbols else ca.SX(0, 1)], [column])
+        (roots,) = self._walk(function, [given])
+        return roots
+
+    def _walk(self, function: Any, given: list[list[int]]) -> list[list[int]]:
+        """The nodes of the results of ``function``, output by output, for ``given`` nodes, input by input."""
         work: dict[int, int] = {}
-        roots = [0] * len(expressions)
+        results = [[0] * function.nnz_out(i) for i in range(function.n_out())]
+        expressions = None
         for k in range(function.n_instructions()):
-            code, given, result = (
+            code, uses, sets = (
                 function.instruction_id(k),
                 function.instruction_input(k),
                 function.instruction_output(k),
             )
             if code == ca.OP_OUTPUT:
-                roots[result[1]] = work[given[0]]
+                results[sets[0]][sets[1]] = work[uses[0]]
             elif code == ca.OP_CONST:
-                work[result[0]] = self.number(function.instruction_constant(k))
+                work[sets[0]] = self.number(function.instruction_constant(k))
             elif code == ca.OP_INPUT:
-                name = names[given[1]]
-                work[result[0]] = self._node("mean", (means[name],)) if name in means else self.symbol(name)
+                work[sets[0]] = given[uses[0]][uses[1]]
+            elif code == ca.OP_CALL:
+                if expressions is None:
+                    expressions = function.instructions_sx()
+                called = self._call(expressions.nz[k].which_function(), [work[i] for i in uses])
+                work.update(zip(sets, called, strict=True))
             else:
-                work[result[0]] = self._operation(code, [work[i] for i in given])
-        return roots
+                work[sets[0]] = self._operation(code, [work[i] for i in uses])
+        return results
+
+    def _call(self, function: Any, given: list[int]) -> list[int]:
+        """All results of a call in a row: written out, or as one node each where the function is too large."""
+        sizes = [function.nnz_in(i) for i in range(function.n_in())]
+        ends = list(accumulate(sizes, initial=0))
+        if function.is_a("SXFunction") and function.n_instructions() <= MOST_INLINED:
+            results = self._walk(function, [given[a:b] for a, b in pairwise(ends)])
+            return [node for result in results for node in result]
+        key = ("call", function.__hash__(), *given)
+        if key not in self._index:
+            self._calls += 1
+        name = f"{function.name()}_{self._calls}"
+        call = self._add(Node("call", tuple(given), name=name, function=function.name(), sizes=tuple(sizes)), key)
+        name = self.nodes[call].name
+        outputs = [(f".{n}" if function.n_out() > 1 else "", function.nnz_out(n)) for n in function.name_out()]
+        labels = [f"{name}{output}[{i}]" for output, size in outputs for i in range(1, size + 1)]
+        return [self._add(Node("result", (call,), name=label), ("result", label)) for label in labels]
 
     def number(self, value: float) -> int:
         """The node of a number."""
@@ -175,8 +205,6 @@ class Graph:
             return self._node("if", (given[0], given[1], self.number(0.0)))
         if code == ca.OP_ADD:
             return self._either(*given) or self._either(*reversed(given)) or self._node("add", (given[0], given[1]))
-        if code not in _OPERATIONS:
-            raise NotPrintableError("an equation calls another function, which has no formula")
         return self._node(_OPERATIONS[code], tuple(given))
 
     def _either(self, first: int, second: int) -> int | None:

@@ -7,9 +7,10 @@ import math
 import re
 
 _INDEXED = re.compile(r"^(.*)\[(\d+)\]$")
-_TALL = ("<mfrac", "<mtable", "<msqrt")
+_TALL = ("<mfrac", "<mtable", "<msqrt", "<munderover")
 #: significant digits of a printed number
 DIGITS = 10
+_SHORT = 10
 
 
 def row(*parts: str) -> str:
@@ -56,6 +57,12 @@ def identifier(name: str) -> str:
 def subscripted(name: str, index: str) -> str:
     """A name with a subscript."""
     return f"<msub><mi>{html.escape(name)}</mi>{index}</msub>"
+
+
+def summation(index: str, first: int, last: int) -> str:
+    """The sign of a sum over an index."""
+    below = row(f"<mi>{index}</mi>", operator("="), f"<mn>{first}</mn>")
+    return f"<munderover>{operator('∑')}{below}<mn>{last}</mn></munderover>"
 
 
 def split_index(name: str) -> tuple[str, int] | None:
@@ -109,7 +116,7 @@ def is_compound(value: float) -> bool:
 
 def reciprocal(value: float) -> float | None:
     """The whole number n where ``value`` is 1/n and shorter so; None otherwise."""
-    if not 1e-7 < value < 1.0 or len(repr(value)) <= DIGITS:
+    if not 1e-7 < value < 1.0 or len(repr(value)) <= _SHORT:
         return None
     whole = float(round(1.0 / value))
     return whole if 1.0 / whole == value else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import accumulate, pairwise
 
 from fmus.documentation import markup as ml
 from fmus.documentation.graph import CONDITIONS, Graph
@@ -30,6 +31,8 @@ _NEGATED = {"lt": "≥", "le": ">", "eq": "≠", "ne": "="}
 _MIRRORED = {"<": ">", "≤": "≥", ">": "<", "≥": "≤", "=": "=", "≠": "≠"}
 _PRODUCTS = frozenset({"mul", "div"})
 _SUMS = frozenset({"add", "sub"})
+#: elements of an array are written as a sum over an index from this number on
+_SUMMED = 4
 _MINUS = ml.operator("−", form="prefix")
 _Formula = tuple[str, Binding]
 
@@ -53,6 +56,7 @@ class Printer:
         reference: the markup of a node that is printed by name; None for one that is written out.
         symbol: the markup of a symbol.
         width: about how many characters wide each node is.
+        index: the letter over which sums run.
     """
 
     def __init__(
@@ -61,7 +65,9 @@ class Printer:
         reference: Callable[[int], str | None],
         symbol: Callable[[int], str],
         width: Mapping[int, int],
+        index: str,
     ) -> None:
+        self._index = index
         self._graph = graph
         self._width = width
         self._reference = reference
@@ -78,13 +84,37 @@ class Printer:
         finally:
             self._whole = None
 
+    def call(self, node: int) -> str:
+        """A call with its arguments; neighbours in an array are printed as a range."""
+        one = self._graph.nodes[node]
+        ends = list(accumulate(one.sizes, initial=0))
+        return ml.call(one.function, [self._vector(one.arguments[a:b]) for a, b in pairwise(ends)])
+
+    def _vector(self, nodes: Sequence[int]) -> str:
+        if len(nodes) == 1:
+            return self._expression(nodes[0])[0]
+        indexed = [self._element(n) or ("", -1) for n in nodes]
+        parts, i = list[str](), 0
+        while i < len(nodes):
+            j = i + 1
+            while j < len(nodes) and indexed[i][0] and indexed[j] == (indexed[i][0], indexed[i][1] + j - i):
+                j += 1
+            if j - i > 1:
+                self._symbol(nodes[i])  # said to be in use
+                span = ml.row(f"<mn>{indexed[i][1]}</mn>", ml.operator("…"), f"<mn>{indexed[j - 1][1]}</mn>")
+                parts.append(ml.subscripted(indexed[i][0], span))
+            else:
+                parts.append(self._expression(nodes[i])[0])
+            i = j
+        return ml.fenced(ml.operator(",").join(parts))
+
     def _is_named(self, node: int) -> bool:
         return node != self._whole and self._reference(node) is not None
 
     def _expression(self, node: int) -> _Formula:
         """A number-valued node."""
         one = self._graph.nodes[node]
-        if one.operation == "symbol":
+        if one.operation in {"symbol", "result"}:
             return self._symbol(node), Binding.ATOM
         if one.operation == "mean":
             return ml.fenced(self._expression(one.arguments[0])[0], "⟨", "⟩"), Binding.ATOM
@@ -132,16 +162,46 @@ class Printer:
                 stack.append((one.arguments[0], negative))
             else:
                 terms.append((term, negative))
-        printed = []
-        for position, (term, negative) in enumerate(terms):
-            minus, (text, binding) = self._signed(term)
-            text = text if binding >= Binding.PRODUCT else ml.fenced(text)
+        printed, position = list[tuple[str, int]](), 0
+        while position < len(terms):
+            term, negative = terms[position]
+            neighbours = self._neighbours(terms, position)
+            if neighbours >= _SUMMED:
+                minus, text = False, self._sum(term, neighbours)
+            else:
+                neighbours = 1
+                minus, (text, binding) = self._signed(term)
+                text = text if binding >= Binding.PRODUCT else ml.fenced(text)
             if minus != negative:
                 text = (_MINUS if position == 0 else ml.operator("−")) + text
             elif position > 0:
                 text = ml.operator("+") + text
             printed.append((text, self._width[term]))
+            position += neighbours
         return printed
+
+    def _neighbours(self, terms: Sequence[tuple[int, bool]], first: int) -> int:
+        """How many terms from ``first`` on are elements of one array in order, with one sign."""
+        indexed = self._element(terms[first][0])
+        last = first
+        while indexed and last + 1 < len(terms):
+            following = (indexed[0], indexed[1] + last + 1 - first)
+            if self._element(terms[last + 1][0]) != following or terms[last + 1][1] != terms[first][1]:
+                break
+            last += 1
+        return last + 1 - first
+
+    def _element(self, node: int) -> tuple[str, int] | None:
+        one = self._graph.nodes[node]
+        return ml.split_index(one.name) if one.operation in {"symbol", "result"} else None
+
+    def _sum(self, first: int, count: int) -> str:
+        """The sum of ``count`` elements of an array."""
+        name, start = self._element(first) or ("", 0)
+        self._symbol(first)  # said to be in use
+        return ml.row(
+            ml.summation(self._index, start, start + count - 1), ml.subscripted(name, f"<mi>{self._index}</mi>")
+        )
 
     def _signed(self, node: int) -> tuple[bool, _Formula]:
         """Whether a minus stands before ``node``, and the rest."""

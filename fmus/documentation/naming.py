@@ -55,7 +55,7 @@ class Naming:
 
     def _is_worth_a_name(self, node: int) -> bool:
         operation = self.graph.nodes[node].operation
-        if operation in LEAVES or operation == "mean":
+        if operation in LEAVES or operation in {"mean", "call"}:
             return False
         parents = self.parents[node]
         least = _SHARED_CONDITION if operation in CONDITIONS else _SHARED_OPERATIONS
@@ -73,7 +73,10 @@ class Naming:
 
     def _measure(self, node: int) -> None:
         one = self.graph.nodes[node]
-        self.operations[node] = sum(self.operations[a] for a in one.arguments) + (one.operation not in LEAVES)
+        if one.operation in LEAVES or one.operation == "call":  # a call is printed apart from its results
+            self.operations[node], self.width[node] = 0, self._width(node)
+            return
+        self.operations[node] = sum(self.operations[a] for a in one.arguments) + 1
         self.width[node] = self._width(node)
         # a long sum is broken into lines where it stands alone
         while self.width[node] > WIDEST and one.operation not in _SUMS:
@@ -87,11 +90,11 @@ class Naming:
 
     def _width(self, node: int) -> int:
         one = self.graph.nodes[node]
-        widths = [self.width[a] for a in one.arguments]
         if one.operation == "number":
             return min(len(f"{one.value:.10g}"), 12)
-        if one.operation == "symbol":
+        if one.operation in LEAVES:
             return len(one.name)
+        widths = [self.width[a] for a in one.arguments]
         if one.operation == "div":
             return max(widths)
         if one.operation == "pow":

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from fmus.documentation import markup as ml
 from fmus.documentation.equations import MOST_OPERATIONS, Formula, ModelEquations
-from fmus.documentation.graph import NotPrintableError
 from fmus.documentation.icon import icon_svg
 from fmus.documentation.prose import prose
 from fmus.documentation.tables import name_cell, plain_table, rows, variable_table
@@ -67,10 +66,7 @@ def _line(model: UnitModel, fmi: int) -> str:
 
 
 def _equations(model: UnitModel) -> str:
-    try:
-        equations = ModelEquations(model)
-    except NotPrintableError as error:
-        return f"<p>Not printed here: {html.escape(error.message)}. They are in <code>sources/equations.c</code>.</p>"
+    equations = ModelEquations(model)
     if equations.operations > MOST_OPERATIONS:
         return (
             f"<p>The equations hold {equations.operations} operations. More than {MOST_OPERATIONS} are not printed "

@@ -55,7 +55,7 @@ def _flat(graph: Graph, name: str, root: int, is_named: Callable[[int], bool]) -
     while stack:
         node = stack.pop()
         one = graph.nodes[node]
-        if one.operation == "symbol":
+        if one.operation in {"symbol", "result"}:
             words.append("$" + one.name)
         elif is_named(node) or one.operation in {"number", "mean"}:
             words.append(f"#{node}")

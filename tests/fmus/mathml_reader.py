@@ -55,15 +55,22 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass
 class Quantities:
-    """The values of the symbols, and definitions for the rest."""
+    """The values of the symbols, definitions for the rest, and what functions give that are called by name.
+
+    The results of such a function are in a dictionary by what follows the name of the call.
+    """
 
     values: Mapping[str, float]
     definitions: Mapping[str, Value] = field(default_factory=dict)
+    functions: Mapping[str, Callable[..., dict[str, Any]]] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, name: str) -> Any:
         if name in self.values:
             return np.float64(self.values[name])
+        result = re.fullmatch(r"(\w+?)((?:\.\w+)?\[\d+\])", name)
+        if result and result[1] in self.definitions and name not in self.definitions:
+            return self(result[1])[result[2]]
         if name not in self.found:
             self.found[name] = self.definitions[name](self)
         return self.found[name]
@@ -152,7 +159,7 @@ def _tokens(element: ET.Element) -> list[Any]:
     if element.tag == "msup":
         base, exponent = element
         return [*_tokens(base), ("power", exponent)]
-    assert element.tag in {"mfrac", "msqrt", "msub", "mtable"}, element.tag
+    assert element.tag in {"mfrac", "msqrt", "msub", "mtable", "munderover"}, element.tag
     return [("element", element)]
 
 
@@ -264,11 +271,38 @@ class _Reader:
 
     def call(self, name: str) -> Value:
         assert self.take("(")
+        if name not in _FUNCTIONS:
+            vectors = [self.vector()]
+            while self.take(","):
+                vectors.append(self.vector())
+            assert self.take(")")
+            return lambda q: q.functions[name](*([part(q) for part in v] for v in vectors))
         arguments = [self.either()]
         while self.take(","):
             arguments.append(self.either())
         assert self.take(")")
         return lambda q: _FUNCTIONS[name](*(a(q) for a in arguments))
+
+    def vector(self) -> list[Value]:
+        """An argument of a function: (a, b, x_{1...30}), or one value."""
+        begin = self.at
+        if self.take("("):
+            parts = self.elements()
+            while self.take(","):
+                parts += self.elements()
+            if self.take(")") and self.peek() in {("mo", ","), ("mo", ")")}:
+                return parts
+        self.at = begin
+        return [self.either()]
+
+    def elements(self) -> list[Value]:
+        kind, element = self.peek()
+        span = _tokens(element[1]) if kind == "element" and element.tag == "msub" else []
+        if ("mo", "…") not in span:
+            return [self.either()]
+        self.at += 1
+        (_, first), _, (_, last) = span
+        return [_element(f"{element[0].text}[{i}]") for i in range(int(first), int(last) + 1)]
 
     def element(self, element: ET.Element) -> Value:
         if element.tag == "msub":
@@ -278,8 +312,24 @@ class _Reader:
             inner = self.inside(element[0])
             assert len(element) == 1
             return lambda q: np.sqrt(inner(q))
+        if element.tag == "munderover":
+            return self.summation(element)
         above, below = self.inside(element[0]), self.inside(element[1])
         return lambda q: np.float64(above(q)) / below(q)
+
+    def summation(self, element: ET.Element) -> Value:
+        sign, below, above = element
+        assert sign.text == "∑"
+        (_, letter), (_, equals), (_, first) = _tokens(below)
+        assert equals == "="
+        begin, terms = self.at, list[Value]()
+        for i in range(int(first), int(above.text or "") + 1):
+            self.at = begin
+            inner = _Reader(self.tokens, (self.index or {}) | {letter: i})
+            inner.at = begin
+            terms.append(inner.primary())
+            self.at = inner.at
+        return lambda q: sum(t(q) for t in terms)
 
     def cases(self) -> Value:
         kind, table = self.peek()
@@ -297,6 +347,10 @@ class _Reader:
             return next(value(q) for condition, value in rows if condition is None or condition(q))
 
         return chosen
+
+
+def _element(name: str) -> Value:
+    return lambda q: q(name)
 
 
 def _raised(base: Value, exponent: Value) -> Value:
