@@ -95,6 +95,7 @@ def declare_culture(m: UnitModel, kinetics: Kinetics, inputs: Inputs) -> Culture
             ("mab_produced", "g", "antibody produced so far", 1.0),
             ("glucose_consumed", "mmol", "glucose consumed so far", 20.0),
             ("lactate_produced", "mmol", "lactate produced so far", 20.0),
+            ("base_added", "L", "base added so far", 0.01),
         )
     }
     fouling = m.state("filter.fouling", 0.0, "1", "resistance added over that of the clean filter")
@@ -241,6 +242,7 @@ def balance(
     m.derivative(culture.totals["mab_produced"], made["mab"] / _HOUR)
     m.derivative(culture.totals["glucose_consumed"], -made["glucose"] / _HOUR)
     m.derivative(culture.totals["lactate_produced"], made["lactate"] / _HOUR)
+    m.derivative(culture.totals["base_added"], base / _HOUR)
     m.derivative(culture.fouling, out.foul / _HOUR)
 
 

@@ -133,5 +133,5 @@ def declare_inputs(m: UnitModel, volume: float) -> Inputs:
 
 
 def _stirrer(volume: float) -> float:
-    """About 10 W/m^3 in a vessel filled with ``volume`` litres: rpm at constant power, N ~ V^(-2/9)."""
-    return float(round(110.0 * (50.0 / volume) ** (2.0 / 9.0)))
+    """100 rpm in 50 L (Badr et al. 2021), elsewhere the same power per volume: N ~ V^(-2/9)."""
+    return float(round(100.0 * (50.0 / volume) ** (2.0 / 9.0)))

@@ -1,0 +1,404 @@
+"""The bioreactor: published cultures, balances, loops, positivity."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import fmus
+from fmus.bioreactor import KINETICS, bioreactor, parameter_set
+from fmus.codegen import unit_functions_quietly
+
+Drive = Callable[..., Any]
+HERE = Path(__file__).parent
+HOUR = 3600.0
+#: temperature, pH and oxygen do not act, no base is given: the published kinetics alone
+PUBLISHED = {"effect__sensitivity": 0.0, "ph_loop__manual": 1.0}
+DETAILED = [f"bioreactor_{name}" for name in KINETICS]
+
+
+def table(name: str) -> list[dict[str, str]]:
+    lines = (HERE / f"bioreactor_{name}.csv").read_text(encoding="utf-8").splitlines()
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+def run_to(driver: Any, hour: float, size: float = 900.0) -> None:
+    while driver.time < hour * HOUR - 1e-6:
+        driver.step(min(size, hour * HOUR - driver.time))
+
+
+def read(driver: Any, quantity: str) -> float:
+    """In the units of the tables: cells in 1e6/mL."""
+    names = {"viable_cells": "viable_cell_density", "dead_cells": "dead_cell_density", "mab": "titre"}
+    value = driver.get(names.get(quantity, "broth_volume" if quantity == "volume" else quantity))
+    return value * 1e-6 if quantity.endswith("cells") else value
+
+
+# --- amribt2013 -------------------------------------------------------------------------------------------------------
+
+
+def test_amribt2013_reproduces_culture_4_to_three_decimals(drive: Drive) -> None:
+    driver = drive("bioreactor_amribt2013").start(**PUBLISHED, feed__glucose=15.0, feed__glutamine=9.3)
+    for row in table("amribt2013"):
+        run_to(driver, float(row.pop("hour")))
+        for quantity, expected in row.items():
+            assert read(driver, quantity) == pytest.approx(float(expected), abs=0.5001e-3), (driver.time, quantity)
+        driver.set(feed__flow=0.1 / 24)
+
+
+def test_amribt2013_ranks_the_feeding_cases_as_published(drive: Drive) -> None:
+    cases: dict[str, list[tuple[float, float]]] = {}
+    for row in table("amribt2013_feeds"):
+        cases.setdefault(row["case"], []).append((float(row["from_hour"]), float(row["flow"])))
+
+    def stepwise(steps: list[tuple[float, float]]) -> Callable[[float], float]:
+        return lambda hour: ([0.0] + [flow for begins, flow in steps if begins <= hour])[-1]
+
+    feeds = {"exponential": lambda hour: 0.0012 * math.exp(0.0426 * (hour - 52)) if hour >= 52 else 0.0}
+    feeds |= {case: stepwise(steps) for case, steps in cases.items()}
+    begin = {"volume": 0.35, "viable_cells": 0.2e6, "dead_cells": 0.0, "glucose": 18.0, "glutamine": 2.4}
+    begin |= {"lactate": 0.0, "ammonia": 0.0}
+    final = {}
+    for case, feed in feeds.items():
+        driver = drive("bioreactor_amribt2013")
+        driver.start(**PUBLISHED, **{f"initial__{k}": v for k, v in begin.items()})
+        driver.set(feed__glucose=15.0, feed__glutamine=4.0)
+        for quarter in range(500):
+            driver.set(feed__flow=feed(quarter / 4))
+            driver.step(900.0)
+        final[case] = read(driver, "viable_cells")
+    assert sorted(final, key=lambda case: -final[case]) == list(feeds)
+
+
+# --- badr2021 ---------------------------------------------------------------------------------------------------------
+
+
+def fed_batch(driver: Any, hours: list[float], **start: float) -> dict[float, dict[str, float]]:
+    """The reconstructed fed-batch; what it holds at ``hours``."""
+    driver.start(initial__glucose=39.0, supplement__glucose=722.0, **start)
+    feed = [(float(r["from_hour"]), float(r["flow"])) for r in table("badr2021_feed")]
+    times = sorted({*hours, *(begins for begins, _ in feed)})
+    held = {}
+    for hour in times:
+        run_to(driver, hour)
+        held[hour] = {q: read(driver, q) for q in ("viable_cells", "mab", "lactate", "glucose")}
+        driver.set(supplement__flow=[0.0, *(flow for begins, flow in feed if begins <= hour)][-1])
+    return held
+
+
+def test_badr2021_follows_the_papers_model_curve(drive: Drive) -> None:
+    rows = table("badr2021_curve")
+    held = fed_batch(drive("bioreactor_badr2021"), [float(r["hour"]) for r in rows], **PUBLISHED)
+    for row in rows:
+        found = held[float(row["hour"])][row["quantity"]]
+        assert found == pytest.approx(float(row["value"]), rel=0.05), row
+
+
+def test_badr2021_fits_the_experiment_about_as_well_as_published(drive: Drive) -> None:
+    rows = table("badr2021_experiment")
+    held = fed_batch(drive("bioreactor_badr2021"), [float(r["hour"]) for r in rows], **PUBLISHED)
+
+    def fit(quantity: str) -> float:
+        measured = np.array([float(r[quantity]) for r in rows])
+        model = np.array([held[float(r["hour"])][quantity] for r in rows])
+        return float(1 - np.sum((measured - model) ** 2) / np.sum((measured - measured.mean()) ** 2))
+
+    # the paper: Xv 0.913, mAb 0.987, LAC 0.757, with its own feed; glucose (0.703) hangs on the unknown feed alone
+    assert fit("viable_cells") > 0.75
+    assert fit("mab") > 0.95
+    assert 0.4 < fit("lactate") < 0.9
+
+
+@pytest.mark.parametrize(("phase", "cells", "titre"), [("perfusion_3", 24e6, 0.576), ("perfusion_2", 22e6, 0.79)])
+def test_badr2021_perfusion_settles_at_the_published_titre(
+    phase: str, cells: float, titre: float, drive: Drive
+) -> None:
+    driver = drive("bioreactor_badr2021")
+    driver.start(
+        **PUBLISHED,
+        **{name.replace(".", "__"): value for name, value in parameter_set(phase).items()},
+        initial__volume=2.0,
+        working_volume=4.0,
+        volume_setpoint=2.0,
+        initial__viable_cells=0.8 * cells,
+        initial__glucose=11.0,
+        initial__lactate=0.5,
+        level_control=1.0,
+        medium__glucose=40.0,
+        medium__flow=1.4 * 2.0 / 24,
+    )
+    for _ in range(20 * 24):
+        excess = driver.get("viable_cell_density") / cells - 1.0
+        net = driver.get("growth_rate") - driver.get("death_rate")
+        driver.set(bleed_flow_setpoint=min(max(0.0, 2.0 * (net + 0.05 * excess)), driver.get("medium.flow")))
+        driver.step(HOUR)
+    assert driver.get("viable_cell_density") == pytest.approx(cells, rel=2e-3)
+    assert driver.get("broth_volume") == pytest.approx(2.0, rel=1e-3)
+    assert driver.get("harvest.mab") == pytest.approx(titre, rel=0.02)
+    assert driver.get("harvest.viable_cells") == 0.0
+
+
+# --- kornecki2018 -----------------------------------------------------------------------------------------------------
+
+
+def test_kornecki2018_batch_peaks_as_expected(drive: Drive) -> None:
+    driver = drive("bioreactor_kornecki2018").start(**PUBLISHED)
+    cells = 1e-6 * driver.record(HOUR, 150, ["viable_cell_density"])[:, 0]
+    assert cells.max() == pytest.approx(5.8, rel=0.02)
+    assert cells.argmax() + 1 == pytest.approx(110, abs=3)
+
+
+def test_kornecki2018_with_clamped_glucose_ends_as_expected(drive: Drive) -> None:
+    driver = drive("bioreactor_kornecki2018").start(**PUBLISHED, feed__glucose=400.0, feed__glutamine=40.0)
+    uptake = 0.0
+    for _ in range(336):
+        glucose, volume = driver.get("glucose"), driver.get("broth_volume")
+        # as much as is taken up, and what is missing, once the batch has come down to 20 mmol/L
+        missing = 20.0 - glucose + uptake if glucose < 20.3 else 0.0
+        driver.set(feed__flow=max(0.0, missing * volume / 380.0))
+        before = driver.get("total.glucose_consumed")
+        driver.step(HOUR)
+        uptake = (driver.get("total.glucose_consumed") - before) / volume
+    assert driver.get("glucose") == pytest.approx(20.0, abs=0.1)
+    # the concentration of glucose in the feed is not published: 400 mmol/L is assumed
+    assert read(driver, "viable_cells") == pytest.approx(20.7, rel=0.05)
+    assert driver.get("titre") == pytest.approx(3.6, rel=0.05)
+    assert driver.get("lactate") == pytest.approx(150.0, rel=0.05)
+
+
+# --- the vessel -------------------------------------------------------------------------------------------------------
+
+
+def perfused(driver: Any, **start: float) -> Any:
+    volume = driver.variables["initial.volume"].start
+    flow = 0.05 * float(volume)
+    return driver.start(
+        medium__flow=flow,
+        medium__glucose=30.0,
+        medium__glutamine=4.0,
+        feed__flow=0.1 * flow,
+        feed__glucose=300.0,
+        bleed_flow_setpoint=0.2 * flow,
+        harvest_flow_setpoint=0.9 * flow,
+        filter__cell_retention=0.9,
+        filter__sieving=0.8,
+        **start,
+    )
+
+
+@pytest.mark.parametrize("size", [60.0, 3600.0])
+@pytest.mark.parametrize("unit", [*DETAILED, "bioreactor_badr2021_fast"])
+def test_what_enters_leaves_or_stays(unit: str, size: float, drive: Drive) -> None:
+    driver = perfused(drive(unit))
+    contents = ("volume", "mab", "glucose")
+    held = np.array([driver.get(f"holdup.{name}") for name in contents])
+    medium, feed = (driver.get(f"{inlet}.flow") for inlet in ("medium", "feed"))
+    balance = np.zeros(3)
+    hours = size / HOUR
+    for _ in range(round(48 / hours)):
+        driver.step(size)
+        out = np.zeros(3)
+        for stream in ("harvest", "bleed"):
+            flow = driver.get(f"{stream}.flow")
+            out += flow * np.array([1.0, driver.get(f"{stream}.mab"), driver.get(f"{stream}.glucose")])
+        balance += hours * (np.array([medium + feed, 0.0, 30.0 * medium + 300.0 * feed]) - out)
+    balance += [driver.get("total.base_added"), driver.get("total.mab_produced"), -driver.get("total.glucose_consumed")]
+    now = np.array([driver.get(f"holdup.{name}") for name in contents])
+    assert np.max(np.abs(balance - (now - held)) / now) < 1e-9
+
+
+def test_off_gas_holds_what_was_sparged_and_not_taken_up() -> None:
+    model = bioreactor("badr2021")
+    f = unit_functions_quietly(model)
+    u = np.array([v.start for v, _ in model.inputs])
+    p = np.array([v.start for v, _ in model.parameters])
+    x = np.asarray(f.initial(u, p, [s.variable.start or 0.0 for s in model.states])).ravel()
+    states = [s.variable.name for s in model.states]
+    x[states.index("amount.viable_cells")] *= 60.0
+    rates = np.asarray(f.derivative(0.0, x, [], u, p)).ravel() * HOUR
+    y = np.asarray(f.outputs(0.0, x, [], u, p, f.integrand(0.0, x, [], u, p))).ravel()
+    out = dict(zip((v.name for v, _ in model.outputs), y, strict=True))
+    sparged = 0.01 * 100.0 * 60.0 / 22.414e-3  # 1 L/min of air in mmol/h
+    assert out["oxygen_flow"] == out["co2_flow"] == 0.0
+    # the oxygen loop sees 100 %, 60 above its setpoint, and adds nitrogen: 0.8 of 60 % of 0.02 1/min
+    nitrogen = 0.48 * 0.02 * 100.0 * 60.0 / 22.414e-3
+    inert = sparged * (1.0 - 0.2095 - 4e-4) + nitrogen
+    leaving = inert / (1.0 - out["off_gas.oxygen"] - out["off_gas.carbon_dioxide"])
+    uptake = out["oxygen_uptake_rate"] * 50.0
+    assert uptake > 100.0
+    stored = rates[states.index("amount.oxygen")]
+    assert sparged * 0.2095 - leaving * out["off_gas.oxygen"] == pytest.approx(stored + uptake, rel=1e-9)
+    stored = rates[states.index("amount.carbonate")]
+    released = leaving * out["off_gas.carbon_dioxide"] - sparged * 4e-4
+    assert uptake - released == pytest.approx(stored, rel=1e-9)
+
+
+@pytest.mark.parametrize(("volume", "stirrer"), [(2.0, 205.0), (50.0, 100.0), (1000.0, 51.0), (15000.0, 28.0)])
+def test_the_inner_loops_hold_at_every_scale(volume: float, stirrer: float, drive: Drive) -> None:
+    driver = drive("bioreactor_badr2021").start(
+        initial__volume=volume,
+        working_volume=2 * volume,
+        agitation_setpoint=stirrer,
+        supplement__glucose=722.0,
+        supplement__flow=4e-3 * volume,
+    )
+    run_to(driver, 72.0)
+    rows = driver.record(900.0, 4 * 96, ["temperature", "ph", "oxygen", "viable_cell_density"])
+    assert np.all(np.abs(rows[:, 0] - 310.15) < 0.05)
+    assert np.all(np.abs(rows[:, 1] - 7.0) < 0.1)
+    assert np.all(np.abs(rows[:, 2] - 40.0) < 2.0)
+    assert rows[-1, 3] > 10e6
+
+
+def test_a_large_vessel_strips_less_carbon_dioxide_and_mixes_more_slowly(drive: Drive) -> None:
+    found = []
+    for volume, stirrer in ((2.0, 205.0), (15000.0, 28.0)):
+        driver = drive("bioreactor_badr2021").start(
+            initial__volume=volume, working_volume=2 * volume, agitation_setpoint=stirrer, initial__viable_cells=10e6
+        )
+        run_to(driver, 12.0)
+        found.append([driver.get(n) for n in ("dissolved_co2", "mixing_time", "power_input")])
+    small, large = np.array(found)
+    assert large[0] > small[0]
+    assert large[1] > 5 * small[1]
+    assert large[2] == pytest.approx(small[2], rel=0.1)
+
+
+def test_a_temperature_shift_slows_growth_and_raises_productivity(drive: Drive) -> None:
+    driver = drive("bioreactor_badr2021").start()
+    run_to(driver, 40.0)
+    growth = driver.get("growth_rate")
+    driver.set(temperature_setpoint=306.15)
+    run_to(driver, 44.0)
+    assert driver.get("temperature") == pytest.approx(306.15, abs=0.05)
+    assert 0.3 < driver.get("growth_rate") / growth < 0.7
+    before, cells = driver.get("total.mab_produced"), driver.get("amount.viable_cells")
+    driver.step(60.0)
+    specific = (driver.get("total.mab_produced") - before) / cells * 60.0
+    assert 1.1 < specific / 8.18e-13 < 1.5
+
+
+@pytest.mark.parametrize("kinetics", KINETICS)
+def test_reference_conditions_leave_the_published_kinetics_alone(kinetics: str) -> None:
+    rates = []
+    for sensitivity in (0.0, 1.0):
+        model = bioreactor(kinetics, "fast").with_starts({"effect.sensitivity": sensitivity})
+        f = unit_functions_quietly(model)
+        u, p = ([v.start for v, _ in declared] for declared in (model.inputs, model.parameters))
+        x = f.initial(u, p, [s.variable.start or 0.0 for s in model.states])
+        rates.append(np.asarray(f.derivative(0.0, x, [], u, p)).ravel())
+    assert np.max(np.abs(rates[0])) > 0
+    np.testing.assert_allclose(rates[1], rates[0], rtol=1e-9)
+
+
+def test_loops_can_be_taken_over_by_hand(drive: Drive) -> None:
+    driver = drive("bioreactor_badr2021").start(
+        oxygen_loop__manual=1.0,
+        oxygen_loop__output=100.0,
+        ph_loop__manual=1.0,
+        ph_loop__output=-50.0,
+        temperature_loop__manual=1.0,
+        temperature_loop__output=300.15,
+    )
+    run_to(driver, 6.0)
+    assert driver.get("agitation") == pytest.approx(160.0)
+    assert driver.get("oxygen_flow") == pytest.approx(0.05)
+    assert driver.get("base_flow") == pytest.approx(0.5)
+    assert driver.get("ph") > 7.2
+    assert driver.get("temperature") < 302.0
+
+
+def test_a_drifting_probe_misleads_its_loop(drive: Drive) -> None:
+    driver = drive("bioreactor_badr2021").start(initial__viable_cells=5e6)
+    driver.set(oxygen_probe_drift=10.0, ph_probe_drift=-0.2, temperature_probe_drift=1.0)
+    run_to(driver, 12.0)
+    assert driver.get("measured.oxygen") == pytest.approx(40.0, abs=1.0)
+    assert driver.get("oxygen") == pytest.approx(30.0, abs=1.0)
+    assert driver.get("ph") == pytest.approx(7.2, abs=0.06)
+    assert driver.get("temperature") == pytest.approx(309.15, abs=0.05)
+
+
+def test_a_blocked_filter_limits_the_harvest(drive: Drive) -> None:
+    driver = drive("bioreactor_badr2021").start(harvest_flow_setpoint=2.0, medium__flow=2.0)
+    driver.step(60.0)
+    assert driver.get("harvest.flow") == pytest.approx(2.0, rel=1e-6)
+    free = driver.get("filter.pressure")
+    driver.set(filter_blockage=0.5)
+    driver.step(60.0)
+    assert driver.get("filter.pressure") == pytest.approx(2 * free, rel=1e-3)
+    driver.set(filter_blockage=0.999)
+    driver.step(60.0)
+    assert driver.get("harvest.flow") < 0.2
+    assert driver.get("filter.pressure") == pytest.approx(driver.get("filter.pressure_max"), rel=1e-9)
+
+
+def test_an_emptied_vessel_keeps_its_heel(drive: Drive) -> None:
+    driver = drive("bioreactor_badr2021").start(bleed_flow_setpoint=20.0)
+    rows = driver.record(600.0, 60, ["broth_volume", "bleed.flow", "temperature", "titre"])
+    assert np.all(np.isfinite(rows))
+    assert 0.4 < rows[-1, 0] < 1.0
+    assert np.all(np.diff(rows[:, 0]) <= 1e-9)
+    assert np.sum(rows[:, 1]) / 6 == pytest.approx(50.0 - rows[-1, 0], abs=0.1)
+
+
+def test_fast_and_detailed_offer_the_same_inputs_and_outputs_and_differ_little(drive: Drive) -> None:
+    detailed, fast = bioreactor("badr2021"), bioreactor("badr2021", "fast")
+    assert [v for v, _ in detailed.inputs] == [v for v, _ in fast.inputs]
+    assert [v for v, _ in detailed.outputs] == [v for v, _ in fast.outputs]
+    found, ideal = (fed_batch(drive(m), [200.0, 336.0])[336.0] for m in (detailed, fast))
+    for quantity in ("viable_cells", "mab", "lactate"):
+        # base dilutes the broth of the detailed one, which the fast one leaves out
+        assert found[quantity] == pytest.approx(ideal[quantity], rel=0.12)
+
+
+admissible = st.fixed_dictionaries(
+    {
+        "medium__flow": st.floats(0, 5),
+        "feed__flow": st.floats(0, 1),
+        "feed__glucose": st.floats(0, 700),
+        "feed__glutamine": st.floats(0, 100),
+        "feed__ph": st.floats(5.5, 8.5),
+        "feed__temperature": st.floats(275, 315),
+        "harvest_flow_setpoint": st.floats(0, 8),
+        "bleed_flow_setpoint": st.floats(0, 8),
+        "level_control": st.floats(0, 1),
+        "agitation_setpoint": st.floats(0, 300),
+        "air_flow_setpoint": st.floats(0, 0.1),
+        "oxygen_setpoint": st.floats(0, 150),
+        "ph_setpoint": st.floats(6, 8),
+        "temperature_setpoint": st.floats(290, 315),
+        "growth_rate_factor": st.floats(0, 1.5),
+        "filter_blockage": st.floats(0, 1),
+        "ph_probe_drift": st.floats(-0.5, 0.5),
+    }
+)
+
+
+@pytest.mark.parametrize("unit", [*DETAILED, "bioreactor_badr2021_fast"])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(admissible, min_size=2, max_size=5), st.floats(0, 3))
+def test_amounts_stay_positive_and_finite(
+    unit: str, drive: Drive, moves: list[dict[str, float]], inoculum: float
+) -> None:
+    model = fmus.unit_model(unit)
+    driver = drive(unit).start(inoculum_factor=inoculum)
+    names = [v.name for v, _ in model.outputs]
+    kept = [i for i, n in enumerate(names) if n not in ("carbon_dioxide_transfer_rate", "off_gas.oxygen")]
+    shares = [i for i, n in enumerate(names) if n in ("off_gas.oxygen", "off_gas.carbon_dioxide")]
+    for move in moves:
+        driver.set(**move)
+        rows = driver.record(3 * HOUR, 4, names)
+        assert np.all(np.isfinite(rows))
+        low = -1e-6 * np.array([v.nominal for v, _ in model.outputs])
+        assert np.all(rows[:, kept] >= low[kept]), [names[i] for i in kept if np.any(rows[:, i] < low[i])]
+        if "fast" not in unit:
+            assert np.all(rows[:, shares] >= -1e-6)
+            assert np.all(rows[:, shares] <= 1 + 1e-6)
