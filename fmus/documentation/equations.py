@@ -59,6 +59,7 @@ class ModelEquations:
         operations: how many there are in all.
         sections: empty where there are more than `MOST_OPERATIONS`.
         has_means: some equation uses the mean of a quantity over the communication step.
+        has_brackets: some equation computes with a condition, which stands in square brackets.
     """
 
     def __init__(self, model: UnitModel) -> None:
@@ -81,6 +82,7 @@ class ModelEquations:
         reachable = self._graph.reachable(roots)
         self.operations = sum(self._graph.nodes[n].operation not in LEAVES for n in reachable)
         self.sections: list[Section] = []
+        self.has_brackets = False
         if self.operations <= MOST_OPERATIONS:
             self._print(roots)
 
@@ -99,6 +101,7 @@ class ModelEquations:
         self._run: Run | None = None
         self._printer = Printer(self._graph, self._reference, self._symbol, naming.width, summed)
         self.sections = [s for s in self._sections() if s.entries]
+        self.has_brackets = self._printer.has_brackets
 
     def _output_names(self) -> dict[int, str]:
         """Right-hand sides that can be called by the name of the output that they are."""

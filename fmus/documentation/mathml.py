@@ -73,6 +73,8 @@ class Printer:
         self._reference = reference
         self._symbol = symbol
         self._whole: int | None = None
+        #: whether a condition was printed as a number, in square brackets
+        self.has_brackets = False
 
     def lines(self, node: int) -> list[str]:
         """The right-hand side ``node``, written out even if it has a name; a long sum in several lines."""
@@ -122,6 +124,7 @@ class Printer:
         if name is not None:
             return name, Binding.ATOM
         if one.operation in CONDITIONS:
+            self.has_brackets = True
             return ml.fenced(self._condition(node)[0], "[", "]"), Binding.ATOM
         if one.operation in _SUMS:
             terms = [part for part, _ in self._terms(node)]

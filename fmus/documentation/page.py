@@ -82,6 +82,8 @@ def _equations(model: UnitModel) -> str:
             f"<p><math>{ml.fenced('<mi>x</mi>', '⟨', '⟩')}</math> is the mean of x over the last communication step; "
             "before the first step, and in Model Exchange, the present value.</p>"
         )
+    if equations.has_brackets:
+        parts.append("<p>A condition in square brackets is 1 where it holds and 0 elsewhere.</p>")
     for section in equations.sections:
         parts.append(f"<h3>{section.title}</h3>")
         if section.text:

@@ -143,8 +143,8 @@ def test_every_variable_is_in_its_table_with_its_reference(model: UnitModel, fmi
 
 
 def test_every_parameter_has_its_source_beside_it(model: UnitModel) -> None:
-    lines = {r["name"]: r["source"] for r in table_rows(section(documentation_page(model, 2), "parameters"))}
-    assert lines == {v.name: v.source for v, _ in model.parameters}
+    lines = {r["name"]: r["source"] for r in table_rows(section(documentation_page(model, 3), "parameters"))}
+    assert lines == {v.array or v.name: v.source for v, _ in model.parameters}
 
 
 def test_text_of_the_model_is_escaped_and_keeps_its_paragraphs() -> None:

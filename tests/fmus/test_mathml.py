@@ -307,6 +307,12 @@ def test_cases_are_printed_as_cases() -> None:
     assert [table.count(word) for word in (">if", ">else if", ">otherwise")] == [1, 1, 1]
 
 
+def test_a_condition_that_is_computed_with_is_explained() -> None:
+    explained = "1 where it holds and 0 elsewhere"
+    assert explained in documentation_page(model_of(2 * (X > 1), X), 3)
+    assert explained not in documentation_page(model_of(ca.if_else(X > 1, Y, 2), X, Y), 3)
+
+
 def test_no_brackets_where_none_are_needed() -> None:
     page = documentation_page(model_of(X * Y - X / (2 * Y) + ca.sqrt(X + Y), X, Y), 3)
     equation = page[page.index('class="equation"') :].split("</math>")[0]
