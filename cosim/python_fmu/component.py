@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.metadata
 import json
 import math
 import sys
@@ -12,22 +11,16 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
 from cosim.component import Measurement, Port
+from cosim.python_fmu.imports import check_imports, normal, parsed
 from cosim.python_fmu.requirements import clauses, parse, unmet
 from fmus.errors import GalenicError, nearest
 
-#: what a component may import of Galenic without Galenic being required: these files are embedded
-CONTRACT = ("cosim/__init__.py", "cosim/component.py", "fmus/__init__.py", "fmus/errors.py")
 # for a class that stands elsewhere than its scenario
 _BESIDE = "beside/"
-_OURS = ("fmus", "cosim", "controllers", "twin", "galenic")
-_OF_CONTRACT = {
-    "cosim": {"Component", "Controller", "ControllerContext", "Measurement", "Port", "SampledComponent"},
-    "fmus": {"GalenicError", "nearest"},
-}
 # what the contract itself needs
 _PYTHON, _NUMPY = ">=3.11", "numpy>=1.26"
 
@@ -107,7 +100,7 @@ def prepare(wanted: Wanted) -> Prepared:
     files = {place: file.read_bytes() for place, file in sources.items()}
     python = str(source.attribute("requires_python", _PYTHON))
     packages = _packages(wanted, source)
-    _check_imports(sources, packages)
+    check_imports(sources, packages)
     lacking = unmet(python, packages)
     if lacking:
         raise GalenicError(f"'{wanted.name}' {lacking}", file=wanted.file)
@@ -124,7 +117,7 @@ def prepare(wanted: Wanted) -> Prepared:
         "packages": packages,
     }
     try:
-        json.dumps(said, allow_nan=False)
+        json.dumps(said)
     except (TypeError, ValueError) as error:
         raise GalenicError(
             f"the options of '{wanted.name}' cannot be stored: {error}",
@@ -134,7 +127,7 @@ def prepare(wanted: Wanted) -> Prepared:
     ports: dict[str, Any] = {}
     component = _built(wanted, said, files, ports)
     inputs, outputs = _ports(wanted, component)
-    period = float(component.period) if hasattr(component, "period") else None
+    period = None if getattr(component, "period", None) is None else float(component.period)
     said |= {
         "ports": ports,
         "inputs": [vars(port) for port in inputs],
@@ -155,7 +148,7 @@ class _Source:
 
     @classmethod
     def read(cls, wanted: Wanted) -> _Source:
-        tree = _parsed(wanted.file)
+        tree = parsed(wanted.file)
         classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
         if wanted.class_name not in classes:
             raise GalenicError(
@@ -189,24 +182,10 @@ class _Source:
         return list(value)
 
 
-def _parsed(file: Path) -> ast.Module:
-    if not file.is_file():
-        raise GalenicError(f"there is no file '{file}'", cure="give the path of a Python file with a component")
-    try:
-        return ast.parse(file.read_bytes(), str(file))
-    except (SyntaxError, ValueError) as error:
-        raise GalenicError(
-            f"{type(error).__name__}: {error}",
-            cure="correct the component's file",
-            file=file,
-            line=getattr(error, "lineno", None),
-        ) from error
-
-
 def classes_in(file: Path) -> list[str]:
     """The names of the classes that a Python file defines, without running it; none if it is not one."""
     try:
-        return [node.name for node in _parsed(file).body if isinstance(node, ast.ClassDef)]
+        return [node.name for node in parsed(file).body if isinstance(node, ast.ClassDef)]
     except GalenicError:
         return []
 
@@ -262,9 +241,6 @@ def _place_of(file: Path, wanted: Wanted) -> str:
     )
 
 
-# ---- packages ------------------------------------------------------------------------------------------------------
-
-
 def _packages(wanted: Wanted, source: _Source) -> list[str]:
     stated = [*source.texts("requires"), *wanted.requires]
     for requirement in stated:
@@ -282,69 +258,8 @@ def _packages(wanted: Wanted, source: _Source) -> list[str]:
         raise GalenicError(
             "'requires_python' is not a range of versions", cure="write for example '>=3.11,<3.14'", file=wanted.file
         ) from error
-    names = {_normal(parse(requirement)[0]) for requirement in stated}
+    names = {normal(parse(requirement)[0]) for requirement in stated}
     return stated if "numpy" in names else [*stated, _NUMPY]
-
-
-def _check_imports(sources: Mapping[str, Path], packages: Sequence[str]) -> None:
-    """Every package that the embedded files import is stated, so that the FMU's description is true."""
-    stated = {_normal(parse(requirement)[0]) for requirement in packages}
-    offered = importlib.metadata.packages_distributions()
-    python = {place: file for place, file in sources.items() if place.endswith(".py")}
-    own = {part.removesuffix(".py") for place in python for part in PurePosixPath(place).parts}
-    for file in python.values():
-        for module, names, line in _imports(_parsed(file)):
-            top = module.partition(".")[0]
-            if top in sys.stdlib_module_names or top in own:
-                continue
-            if top in _OURS:
-                if not _in_contract(module, names) and "galenic" not in stated:
-                    _unstated(f"'{module}' is more of Galenic than a component's contract", "galenic", file, line)
-                continue
-            if (file.parent / f"{top}.py").is_file() or (file.parent / top / "__init__.py").is_file():
-                raise GalenicError(
-                    f"'{top}' is a module beside it that would not be embedded",
-                    cure=f'add files = ["{top}.py"] to the class (or the folder)',
-                    file=file,
-                    line=line,
-                )
-            distributions = {_normal(name) for name in offered.get(top, [])}
-            if distributions and not distributions & stated:
-                _unstated(f"it imports '{module}'", sorted(distributions)[0], file, line)
-
-
-def _unstated(why: str, package: str, file: Path, line: int) -> NoReturn:
-    version = importlib.metadata.version(package)
-    shortened = ".".join(version.split(".")[:2])
-    raise GalenicError(
-        f"{why}, but does not state that it requires '{package}'",
-        cure=f'add requires = ["{package}>={shortened}"] to the class ({version} is installed here)',
-        file=file,
-        line=line,
-    )
-
-
-def _imports(tree: ast.Module) -> Iterator[tuple[str, set[str], int]]:
-    """Modules that are imported, the names taken from each, and the line; not those in a ``try``."""
-    pending: list[ast.AST] = [tree]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, set(), node.lineno
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module, {alias.name for alias in node.names}, node.lineno
-        pending.extend(child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.Try))
-
-
-def _in_contract(module: str, names: set[str]) -> bool:
-    if f"{module.replace('.', '/')}.py" in CONTRACT:
-        return True
-    return bool(names) and names <= _OF_CONTRACT.get(module, set())
-
-
-def _normal(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
 
 
 # ---- the component itself ------------------------------------------------------------------------------------------
@@ -356,7 +271,7 @@ def _built(wanted: Wanted, said: Mapping[str, Any], files: Mapping[str, bytes], 
 
     def find_port(signal: str) -> Port:
         port = wanted.find_port(signal)
-        ports[signal] = vars(port)
+        ports[signal] = vars(_plain(port))
         return port
 
     with tempfile.TemporaryDirectory(prefix="galenic-component-", ignore_cleanup_errors=True) as name:
@@ -403,22 +318,35 @@ def _ports(wanted: Wanted, component: Any) -> tuple[tuple[Port, ...], tuple[Port
                 cure="give 'input_values' and 'output_values' one value for each port",
                 file=wanted.file,
             )
-    if hasattr(component, "period") and not (math.isfinite(component.period) and component.period > 0.0):
+    period = getattr(component, "period", None)
+    if period is not None and not (math.isfinite(period) and period > 0.0):
         raise GalenicError(
-            f"the period of '{wanted.name}' is {component.period!r}", cure="give a time above 0 s", file=wanted.file
+            f"the period of '{wanted.name}' is {period!r}", cure="give a time above 0 s", file=wanted.file
         )
     inputs = tuple(
-        replace(port, start=_within(port, float(value)) if port.start is None else float(port.start))
+        _plain(replace(port, start=_within(port, float(value)) if port.start is None else port.start))
         for port, value in zip(component.inputs, component.input_values, strict=True)
     )
+    for port in inputs:
+        if port.start is None or not math.isfinite(port.start):
+            raise GalenicError(
+                f"the start value of '{port.name}' is {port.start}", cure="give a finite number", file=wanted.file
+            )
     outputs = tuple(
-        replace(port, start=float(value))
+        _plain(replace(port, start=float(value)))
         for port, value in zip(component.outputs, component.output_values, strict=True)
     )
     names = [port.name for port in (*inputs, *outputs)]
     if twice := {name for name in names if names.count(name) > 1}:
         raise GalenicError(f"'{wanted.name}' has two ports '{min(twice)}'", cure="rename one of them", file=wanted.file)
     return _described(inputs, component, "reads"), _described(outputs, component, "writes")
+
+
+def _plain(port: Port) -> Port:
+    """With numbers of Python's own, which a text file can hold, and no bound where it is infinite."""
+    start, low, high = (None if x is None else float(x) for x in (port.start, port.min, port.max))
+    low = None if low is None or math.isinf(low) else low
+    return replace(port, start=start, min=low, max=None if high is None or math.isinf(high) else high)
 
 
 def _within(port: Port, value: float) -> float:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cosim.component import Port
-from cosim.python_fmu.component import CONTRACT, Prepared, Wanted, classes_in, prepare
+from cosim.python_fmu.component import Prepared, Wanted, classes_in, prepare
 from cosim.python_fmu.description import documentation, model_description
+from cosim.python_fmu.imports import CONTRACT
 from cosim.python_fmu.requirements import clauses, satisfies
 from cosim.scenario import Scenario
 from cosim.sensors import Sensor
@@ -131,6 +132,32 @@ def build_controller_fmus(
     return files
 
 
+def build_python_fmus(
+    target: str, directory: str | Path, *, fmi: Iterable[int] = (2,), platforms: Iterable[str] | None = None
+) -> list[Path]:
+    """What is Python in ``target``: a component, ``file.py:Class``, or a scenario's own controllers; else nothing.
+
+    Args:
+        target: what `galenic export` was given.
+        directory: where the FMUs are written.
+        fmi: the versions that are wanted; PythonFMU has FMI 2.0 only.
+        platforms: the platforms that are wanted; those without a library of PythonFMU are left out.
+
+    Raises:
+        GalenicError: like `build_python_fmu`, or a component is wanted as FMI 3.0.
+    """
+    from cosim.library import load_scenario, scenario_names
+
+    if is_python_component(target):
+        if 2 not in fmi:
+            raise GalenicError("a Python component is exported as FMI 2.0 only", cure="export it with --fmi 2")
+        return [build_python_fmu(target, directory, platforms=platforms)]
+    is_scenario = target.lower().endswith((".yaml", ".yml")) or target in scenario_names()
+    if 2 not in fmi or not is_scenario:
+        return []
+    return build_controller_fmus(load_scenario(target), directory, platforms=platforms)
+
+
 # ---- the archive ---------------------------------------------------------------------------------------------------
 
 
@@ -174,7 +201,7 @@ def _chosen(platforms: Iterable[str] | None) -> list[str]:
 
 def _archive(prepared: Prepared, platforms: Sequence[str], package: Path) -> bytes:
     galenic, pythonfmu = importlib.metadata.version("galenic"), importlib.metadata.version("pythonfmu")
-    said = json.dumps(prepared.said, indent=1, sort_keys=True, allow_nan=False)
+    said = json.dumps(prepared.said, indent=1, sort_keys=True)
     about = prepared.description or f"The Python class {prepared.said['class']} as an FMU."
     entries: dict[str, bytes] = {
         **{f"binaries/{name}/{prepared.name}{suffix}": data for name, suffix, data in _fronts(platforms)},

@@ -7,11 +7,14 @@ the worst status that a call logged its result. Syntax newer than Python 3.8's w
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +22,9 @@ from typing import Any
 from pythonfmu import Fmi2Slave
 from pythonfmu.enums import Fmi2Status
 
+_loading = threading.RLock()
+# on a helper module, of its content
+_DIGEST = "__galenic_digest__"
 _EARLY = 1e-9  # share of a period by which an execution may come early: rounding of the importer's time
 
 
@@ -31,7 +37,8 @@ class PythonComponent(Fmi2Slave):  # type: ignore[misc]
         self._start, self._executions = 0.0, 0
         resources = Path(kwargs["resources"])
         # PythonFMU puts it first, where it could hide others' modules; all that is needed of it is loaded
-        sys.path[:] = [entry for entry in sys.path if entry != kwargs["resources"]]
+        with suppress(ValueError):
+            sys.path.remove(kwargs["resources"])
         self._said = json.loads((resources / "component.json").read_text(encoding="utf-8"))
         ports = self._said["inputs"] + self._said["outputs"]
         self._kinds = [port["kind"] for port in ports]
@@ -137,9 +144,9 @@ class PythonComponent(Fmi2Slave):  # type: ignore[misc]
         if importlib.util.find_spec("cosim") is None:
             # a process without Galenic: what a component needs of it is embedded
             sys.path.append(str(resources / "contract"))
-        self._component = component = build_component(
-            said, resources / "component", f"{__name__}_component", self._port
-        )
+        # the same FMU may be unpacked again elsewhere, and its first folder be gone
+        folder = hashlib.sha256(str(resources).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        self._component = component = build_component(said, resources / "component", f"{__name__}_{folder}", self._port)
         if hasattr(component, "bind"):
             component.bind(component.input_values.copy(), component.output_values.copy())
         self._take_outputs()
@@ -215,34 +222,59 @@ def build_component(said: Mapping[str, Any], directory: Path, module_name: str, 
 
 def _load(file: Path, name: str, *, beside: bool = False) -> ModuleType:
     """The module in ``file``, once for each name; with ``beside``, it may import its neighbours."""
-    if name in sys.modules:
-        return sys.modules[name]
+    with _loading:
+        return sys.modules[name] if name in sys.modules else _loaded(file, name, beside)
+
+
+def _loaded(file: Path, name: str, beside: bool) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, str(file))
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    helpers = _helpers(file) if beside else {}
     try:
+        for helper, place in helpers.items():
+            _refuse_twin(helper, place)
         if beside:
-            for neighbour in file.parent.glob("*.py"):
-                if neighbour != file:
-                    _refuse_twin(neighbour)
             sys.path.append(str(file.parent))
         spec.loader.exec_module(module)
+        for helper, place in helpers.items():
+            if helper in sys.modules:
+                setattr(sys.modules[helper], _DIGEST, _digest(place))
     except BaseException:
         del sys.modules[name]
         raise
     return module
 
 
-def _refuse_twin(neighbour: Path) -> None:
+def _helpers(file: Path) -> dict[str, Path]:
+    """Modules and packages beside a file."""
+    modules = {place.stem: place for place in file.parent.glob("*.py") if place != file}
+    return {**modules, **{place.parent.name: place.parent for place in file.parent.glob("*/__init__.py")}}
+
+
+def _refuse_twin(name: str, place: Path) -> None:
     """A helper with a name that the process knows already: one of the two would get the other's."""
+    if getattr(sys.modules.get(name), _DIGEST, None) == _digest(place):
+        return
     try:
-        spec = importlib.util.find_spec(neighbour.stem)
+        spec = importlib.util.find_spec(name)
     except ValueError:  # __main__, and what was made by hand
         spec = None
-    twin = None if spec is None else spec.origin
-    if spec is not None and not (twin and Path(twin).is_file() and Path(twin).read_bytes() == neighbour.read_bytes()):
-        raise ImportError(f"there is another module '{neighbour.stem}' already, {twin}: rename {neighbour.name}")
+    if spec is None:
+        return
+    twin = Path(spec.origin or "")
+    twin = twin.parent if twin.name == "__init__.py" else twin
+    if not twin.exists() or twin.is_dir() != place.is_dir() or _digest(twin) != _digest(place):
+        raise ImportError(f"there is another module '{name}' already, {spec.origin}: rename {place.name}")
+
+
+def _digest(place: Path) -> str:
+    """Of the content of a module, or of all modules of a package."""
+    digest = hashlib.sha256()
+    for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _place(error: BaseException) -> str:

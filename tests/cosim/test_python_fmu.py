@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosim import load_scenario, simulate
-from cosim.python_fmu import build_controller_fmus, build_python_fmu, is_python_component
+from cosim.python_fmu import build_controller_fmus, build_python_fmu, build_python_fmus, is_python_component
 from cosim.python_fmu.requirements import clauses, satisfies, unmet
 from fmus import GalenicError
 from fmus.check import Outcome, check_fmu
@@ -555,11 +555,40 @@ def test_a_helper_beside_the_component_is_embedded(export: Callable[..., Path], 
     assert in_session("s = load(args[0]).start(); s.step(0.5); answer(s.get('sum'))", fmu) == 25.0
 
 
-def test_a_helper_that_another_module_hides_is_refused(export: Callable[..., Path], tmp_path: Path) -> None:
+def test_an_fmu_is_unpacked_again_where_its_first_folder_is_gone(export: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "helper.py").write_text("GAIN = 10.0\n", encoding="utf-8")
-    first = export(HELPED, files=["helper.py"])
-    (tmp_path / "helper.py").write_text("GAIN = 20.0\n", encoding="utf-8")
-    second = export(HELPED.replace("Summing", "Other"), files=["helper.py"])
+    (tmp_path / "gain.txt").write_text("3", encoding="utf-8")
+    source = HELPED.replace(
+        "self.name, self", "self.gain = float(open(__file__[:-12] + 'gain.txt').read())\n        self.name, self"
+    )
+    fmu = export(source, files=["helper.py", "gain.txt"])
+    found = in_session(
+        """
+        from fmpy import simulate_fmu
+        answer([float(simulate_fmu(args[0], stop_time=1.0, step_size=0.5)["sum"][-1]) for _ in range(3)])
+        """,
+        fmu,
+    )
+    assert found == [45.0] * 3
+
+
+def test_bounds_may_be_infinite_and_numbers_numpys(export: Callable[..., Path]) -> None:
+    fmu = export(SUMMING.replace("2.0, 0.0, 10.0", "np.int64(2), -np.inf, np.float32(10.0)"))
+    u, *_ = read_model_description(str(fmu)).modelVariables
+    assert (u.start, u.min, u.max) == ("2.0", None, "10.0")
+    assert in_session("s = load(args[0]).start(); s.step(0.5); answer(s.get('sum'))", fmu) == 7.0
+
+
+@pytest.mark.parametrize("layout", ["helper.py", "helper/__init__.py"])
+def test_a_helper_that_another_module_hides_is_refused(
+    export: Callable[..., Path], tmp_path: Path, layout: str
+) -> None:
+    helper = tmp_path / layout
+    helper.parent.mkdir(exist_ok=True)
+    helper.write_text("GAIN = 10.0\n", encoding="utf-8")
+    first = export(HELPED, files=[layout.split("/")[0]])
+    helper.write_text("GAIN = 20.0\n", encoding="utf-8")
+    second = export(HELPED.replace("Summing", "Other"), files=[layout.split("/")[0]])
     found = in_session(
         """
         load(args[0]).start()
@@ -847,3 +876,44 @@ def test_a_class_is_a_component_and_a_function_a_unit_model(tmp_path: Path) -> N
     assert not is_python_component(str(file))
     assert not is_python_component("tablet_press")
     assert not is_python_component(f"{tmp_path / 'no.py'}:Sensor")
+
+
+def test_what_is_python_in_a_target_is_exported(export: Callable[..., Path], tmp_path: Path) -> None:
+    export(SUMMING)
+    target = f"{tmp_path / 'component.py'}:Summing"
+    (fmu,) = build_python_fmus(target, tmp_path / "again", fmi=(2, 3), platforms=["linux64", "darwin64"])
+    with zipfile.ZipFile(fmu) as archive:
+        assert {n.split("/")[1] for n in archive.namelist() if n.startswith("binaries/")} == {"linux64"}
+    assert build_python_fmus("tablet_press", tmp_path) == []
+    assert build_python_fmus("tablet_line", tmp_path) == []
+    with pytest.raises(GalenicError, match=r"FMI 2\.0 only"):
+        build_python_fmus(target, tmp_path, fmi=(3,))
+
+
+def test_an_fmu_of_a_python_component_is_a_component_of_a_scenario(export: Callable[..., Path], tmp_path: Path) -> None:
+    export(SUMMING.replace("== 7.0", "> 6.0"))
+    file = tmp_path / "with_fmu.yaml"
+    text = """\
+        scenario: galenic/1
+        duration: 2 s
+        communication_step: 500 ms
+        components: {summing: {fmu: fmus/Summing.fmu}}
+        disturbances:
+          - {signal: summing.u, step: {at: 1 s, to: %s kN}}
+        """
+    file.write_text(textwrap.dedent(text % 3.0), encoding="utf-8")
+    frame = simulate(load_scenario(file), out=tmp_path / "run").frame(["summing.sum"])
+    assert frame["summing.sum"].tolist() == [5.0, 7.0, 9.0, 12.0, 15.0]
+    file.write_text(textwrap.dedent(text % 7.0), encoding="utf-8")
+    with pytest.raises(GalenicError, match=r"t = 1 s.*seven is too much: 100 % s \(component\.py, line 18\)"):
+        simulate(load_scenario(file), out=tmp_path / "failed")
+
+
+def test_the_class_of_the_page_is_exported_and_runs(export: Callable[..., Path]) -> None:
+    page = (EXAMPLES.parent / "python_components.md").read_text(encoding="utf-8")
+    fmu = export(page.split("```python\n")[1].split("```")[0])
+    assert validate_fmu(str(fmu)) == []
+    code = (
+        "m = load(args[0]).start(); m.set(value=9.0); m.step(5.0); m.set(value=3.0); m.step(5.0); answer(m.get('mean'))"
+    )
+    assert in_session(code, fmu) == 6.0
