@@ -6,6 +6,7 @@ without conversion; in FMI 3.0 it is one array, in FMI 2.0 scalars ``outlet.size
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,9 +101,7 @@ def lognormal_fractions(median: float, sigma: float) -> np.ndarray:
         median: by mass [m].
         sigma: standard deviation of the logarithm.
     """
-    from scipy.stats import norm
-
-    cumulative = norm.cdf(np.log(SIZE_EDGES / median) / sigma)
+    cumulative = np.array([0.5 * math.erfc(-math.log(d / median) / (sigma * math.sqrt(2.0))) for d in SIZE_EDGES])
     cumulative[0], cumulative[-1] = 0.0, 1.0
     return np.diff(cumulative)
 

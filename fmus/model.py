@@ -180,8 +180,9 @@ class UnitModel:
 
     def derivative(self, state: Any, expression: Any) -> None:
         """State d(state)/dt in the state's unit per second; of an array state, a column of as many."""
+        by_symbol = {s.symbol.element_hash(): s for s in self.states}
         for element, rate in self._equated("derivative", state, expression):
-            found = next((s for s in self.states if ca.is_equal(s.symbol, element)), None)
+            found = by_symbol.get(element.element_hash()) if element.is_symbolic() else None
             if found is None:
                 raise GalenicError(f"derivative() of '{self.name}' was given something that is not one of its states")
             if found.derivative is not None:
@@ -213,8 +214,9 @@ class UnitModel:
 
     def residual(self, unknown: Any, expression: Any) -> None:
         """State ``0 = expression`` for an unknown declared by `algebraic`."""
+        by_symbol = {a.symbol.element_hash(): a for a in self.algebraics}
         for element, zero in self._equated("residual", unknown, expression):
-            found = next((a for a in self.algebraics if ca.is_equal(a.symbol, element)), None)
+            found = by_symbol.get(element.element_hash()) if element.is_symbolic() else None
             if found is None:
                 raise GalenicError(f"residual() of '{self.name}' was given something that is not one of its unknowns")
             found.residual = zero
