@@ -69,13 +69,15 @@ class BlendMpc:
         return mpc
 
     def do_step(self, communication_point, step_size):
-        """Solve from the measured state; where there is no solution, the setpoint stays."""
+        """Solve from the measured state; where that is missing or there is no solution, the setpoint stays."""
+        self.output_values[1] = 0.0
+        if not np.isfinite(self.input_values).all():
+            return
         state = np.array([[self.input_values[0]]])
         if not self._begun:
             self._mpc.x0, self._mpc.u0 = state, self.output_values[:1]
             self._mpc.set_initial_guess()
             self._begun = True
         feed = self._mpc.make_step(state)
-        self.output_values[1] = float(self._mpc.solver_stats["success"])
         if self._mpc.solver_stats["success"]:
-            self.output_values[0] = feed[0, 0]
+            self.output_values[:] = feed[0, 0], 1.0

@@ -917,3 +917,27 @@ def test_the_class_of_the_page_is_exported_and_runs(export: Callable[..., Path])
         "m = load(args[0]).start(); m.set(value=9.0); m.step(5.0); m.set(value=3.0); m.step(5.0); answer(m.get('mean'))"
     )
     assert in_session(code, fmu) == 6.0
+
+
+@pytest.mark.parametrize("importer", ["libcosimpy", "ecospy"])
+def test_other_importers_get_what_fmpy_gets(export: Callable[..., Path], tmp_path: Path, importer: str) -> None:
+    program = Path(__file__).parents[1] / "fmus" / "importers.py"
+    rows = {}
+    for name in ("fmpy", importer):
+        job = {
+            "fmu": str(export(SUMMING)),
+            "answer": str(tmp_path / f"{name}.json"),
+            "steps": 10,
+            "size": 0.5,
+            "inputs": {"u": [0, [2.0]]},
+            "outputs": {"sum": [1, 1], "last.time": [3, 1]},
+        }
+        done = subprocess.run(
+            [sys.executable, str(program), name], input=json.dumps(job), capture_output=True, text=True, check=False
+        )
+        if done.returncode == 77:
+            pytest.skip(done.stderr.strip())
+        assert done.returncode == 0, done.stderr
+        rows[name] = json.loads(Path(job["answer"]).read_text(encoding="utf-8"))
+    assert len(rows["fmpy"]) == 10
+    assert rows[importer] == rows["fmpy"]
