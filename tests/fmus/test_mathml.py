@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -391,6 +392,22 @@ def test_comparisons_and_their_opposites_hold_at_the_limit(compare: Callable[[An
             assert value(expression, x=x, y=1.0) == exact(expression, x=x, y=1.0), str(expression)
 
 
+def test_and_or_and_not_are_read_as_they_are_nested() -> None:
+    a, b, c = X > 0, Y > 0, Z > 0
+    both, either, no = ca.logic_and, ca.logic_or, ca.logic_not
+    for condition in (
+        both(a, either(b, c)),
+        either(both(a, b), c),
+        both(either(a, b), either(b, c)),
+        no(both(a, either(no(b), c))),
+        both(no(either(a, b)), c),
+        either(a, no(both(b, no(c)))),
+    ):
+        expression = ca.if_else(condition, 3, 4)
+        for x, y, z in itertools.product((-1.0, 1.0), repeat=3):
+            assert value(expression, x=x, y=y, z=z) == exact(expression, x=x, y=y, z=z), (str(condition), x, y, z)
+
+
 def test_two_products_of_different_conditions_are_not_taken_for_one_choice() -> None:
     expression = ca.if_else(X > 0, Y, 0) + ca.if_else(Z > 0, 0, Y)
     for x, z in ((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)):
@@ -474,6 +491,16 @@ def test_neighbours_in_an_array_are_written_as_a_sum() -> None:
     assert math.isclose(float(Quantities(values, definitions(equations(page)))("total")), true)
 
 
+def test_neighbours_of_different_signs_are_not_one_sum() -> None:
+    model = UnitModel("m", "")
+    x = model.input("x", [1.0] * 8, "1", "")
+    model.output("total", x[0] + x[1] - x[2] - x[3] - x[4] - x[5] + x[6] + x[7], "1", "")
+    page = documentation_page(model, 3)
+    assert page.count("∑") == 1
+    values = {f"x[{i}]": 10.0**i for i in range(1, 9)}
+    assert float(Quantities(values, definitions(equations(page)))("total")) == 110.0 - 1_111_000.0 + 110_000_000.0
+
+
 def test_a_small_function_that_is_called_is_written_out() -> None:
     inner = ca.Function("inner", [X, Y], [X * Y + 1, X - Y], {"never_inline": True})
     outer = ca.Function("outer", [X], [inner(X, 3.0)[0] * inner(X, 2.0)[1]], {"never_inline": True})
@@ -492,7 +519,7 @@ def test_a_large_function_that_is_called_is_named_with_its_arguments() -> None:
         ["up", "down"],
         {"never_inline": True},
     )
-    up, down = large(x, ca.vertcat(k**2, ca.sin(k) / 3))
+    up, down = large(ca.vertcat(x[30:], x[4:30], x[2], x[0], x[3], x[1]), ca.vertcat(k**2, ca.sin(k) / 3))
     model.derivative(x, up - x * down)
     page = documentation_page(model, 3)
     assert "sources/equations.c" in page[page.index('id="equations"') :]
