@@ -11,17 +11,17 @@ from fmus.check.fmi3 import Fmi3
 from fmus.check.instance import Instance
 from fmus.check.job import MODEL_EXCHANGE, Job, Variable
 from fmus.check.library import WARNING, FmuError, Library
-from fmus.check.probing import STEPS, Found, instance
+from fmus.check.probing import STEPS, Found, instance, started_off_bounds
 from fmus.check.slopes import Element, elements_of, rounding, slopes, wrong
 
-_MOST_INPUTS = 20
+_MOST_KNOWNS = 20
 _ROUNDING = 1e-9
 
 
 def derivatives(library: Library) -> Found:
     """Directional derivatives agree with finite differences in one of their two meanings."""
     inputs, outputs = knowns(library.job), unknowns(library.job)
-    one = instance(library).start()
+    one = started_off_bounds(library, inputs)
     one.run(STEPS, outputs)
     base, values = _flat(one, inputs), _flat(one, outputs)
     derived = elements_of(outputs)
@@ -77,7 +77,7 @@ def knowns(job: Job) -> list[Variable]:
     """What derivatives are taken by: continuous inputs, and the states where they are the solver's."""
     inputs = [v for v in job.of("input", reals=True) if v.variability == "continuous" and v.type != "Float32"]
     states = [job.variables[k] for k in job.states] if job.interface == MODEL_EXCHANGE else []
-    return inputs[:_MOST_INPUTS] + [v for v in states[:_MOST_INPUTS] if v not in inputs]
+    return _spread(inputs) + _spread([v for v in states if v not in inputs])
 
 
 def unknowns(job: Job) -> list[Variable]:
@@ -87,13 +87,18 @@ def unknowns(job: Job) -> list[Variable]:
     return changes + [v for v in outputs if v not in changes]
 
 
+def _spread(variables: list[Variable]) -> list[Variable]:
+    """All, or so many of them that it does not take too long."""
+    return variables[:: -(-len(variables) // _MOST_KNOWNS)] if variables else []
+
+
 def _flat(one: Instance, variables: list[Variable]) -> list[float]:
     return [float(x) for value in one.get(variables) for x in value]
 
 
 def _outputs(library: Library, known: Element, value: float, outputs: list[Variable], *, held: bool) -> list[float]:
     """The outputs with the input at ``value`` through the last step, or set after it."""
-    one = instance(library).start()
+    one = started_off_bounds(library, knowns(library.job))
     one.run(STEPS - held, outputs)
     (before,) = one.get([known.variable])
     target = tuple(value if k == known.place else x for k, x in enumerate(before))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fmus.check.calls import doubles
 from fmus.check.derivatives import knowns, unknowns
 from fmus.check.fmi3 import Fmi3
 from fmus.check.job import Variable
 from fmus.check.library import WARNING, FmuError, Library
 from fmus.check.model_exchange import ModelExchange
-from fmus.check.probing import STEPS, Found, infinite, instance
+from fmus.check.probing import STEPS, Found, infinite, instance, off_bounds, started_off_bounds
 from fmus.check.slopes import Element, Slope, elements_of, rounding, slopes, wrong
 
 
@@ -139,11 +141,17 @@ def _clock(one: ModelExchange) -> list[str]:
 def _measured(library: Library) -> tuple[ModelExchange, dict[Element, list[Slope]]]:
     """An instance some steps after its start, and the slopes there of all unknowns by each known."""
     job = library.job
-    one = _started(library)
-    one.run(STEPS, [])
     to, from_ = unknowns(job), knowns(job)
+    one = started_off_bounds(library, [v for v in from_ if v.causality == "input"])
+    assert isinstance(one, ModelExchange)
+    one.run(STEPS, [])
+    states = [job.variables[k] for k in job.states]
+    inside = [off_bounds(v, value) for v, value in zip(states, one.get(states), strict=True)]
+    one.states = np.array([x for value in inside for x in value], float)
+    if len(one.states):
+        one.calls.set_states(one.states.tolist())
     values = _flat(one, to)
-    order = [e for k in job.states for e in elements_of([job.variables[k]])]
+    order = elements_of(states)
     found: dict[Element, list[Slope]] = {}
     for known in elements_of(from_):
         place = order.index(known) if known in order else None

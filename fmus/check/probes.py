@@ -24,8 +24,9 @@ from fmus.check.probing import (
     some,
 )
 
-_RUN_STEPS = 10
-_MOST_STEPS = 100_000
+#: where no stop time is given: at least and at most so many steps, and the share of the time limit
+_SOME_STEPS, _MORE_STEPS, _SHORT = 10, 1000, 0.03
+_MOST_STEPS, _LONG = 100_000, 0.5
 _NANS = 20
 _VERSIONS = {2: ("2.0",), 3: ("3.0", "3.")}
 
@@ -70,10 +71,11 @@ def experiment(library: Library) -> Found:
     """A run of the default experiment, or of some steps, stays finite."""
     job, observed = library.job, library.job.observed()
     whole = job.stop is not None and job.stop > job.start
-    steps = min(max(round(((job.stop or 0.0) - job.start) / job.step), 1), _MOST_STEPS) if whole else _RUN_STEPS
+    steps = min(max(round(((job.stop or 0.0) - job.start) / job.step), 1), _MOST_STEPS) if whole else _MORE_STEPS
+    least, budget = (1, _LONG * job.time_limit) if whole else (_SOME_STEPS, _SHORT * job.time_limit)
     one = instance(library).start()
     began, done = time.monotonic(), 0
-    while done < steps and not one.ended and time.monotonic() - began < 0.5 * job.time_limit:
+    while done < steps and not one.ended and (done < least or time.monotonic() - began < budget):
         one.step()
         done += 1
         if bad := infinite(observed, one.get(observed)):
@@ -81,7 +83,7 @@ def experiment(library: Library) -> Found:
     seconds = time.monotonic() - began
     one.terminate()
     one.free()
-    cut = "" if done == steps else f", of {steps}: as far as the time limit allows"
+    cut = "" if done == steps or not whole else f", of {steps}: as far as the time limit allows"
     if one.ended:
         cut = f", then the FMU asks to end at t = {one.time:.6g} s"
     per_step = f"{1e6 * seconds / max(done, 1):.0f} us a step with reading {len(observed)} variables"

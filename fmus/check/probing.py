@@ -9,7 +9,7 @@ from typing import Any
 from fmus.check.cosimulation import CoSimulation
 from fmus.check.instance import Instance
 from fmus.check.job import CO_SIMULATION, MODEL_EXCHANGE, Value, Variable, elements
-from fmus.check.library import ERROR, OK, FmuError, Library
+from fmus.check.library import DISCARD, ERROR, OK, FmuError, Library
 from fmus.check.model_exchange import ModelExchange
 
 #: failures, warnings, and what is fine
@@ -42,6 +42,20 @@ def heals(one: Instance, expected: list[list[Value]]) -> bool:
 def moved(variable: Variable, value: Value) -> Value:
     """A value near ``value`` in every element."""
     return tuple(variable.moved(x) for x in value)
+
+
+def off_bounds(variable: Variable, value: Value) -> Value:
+    """The value with elements that lie on a bound moved inside: there a model may have a kink."""
+    return tuple(variable.moved(x, 0.02) if x in {variable.low, variable.high} else x for x in value)
+
+
+def started_off_bounds(library: Library, inputs: list[Variable]) -> Instance:
+    """A started instance none of whose inputs is on a bound, if the FMU takes that."""
+    one = instance(library).start()
+    for variable, value in zip(inputs, one.get(inputs), strict=True):
+        if (inside := off_bounds(variable, value)) != value and one.set(variable, inside) >= DISCARD:
+            raise FmuError(f"'{variable.name}' cannot be set to {inside}{library.said()}")
+    return one
 
 
 def move_inputs(one: Instance) -> int:

@@ -67,7 +67,9 @@ def intermediate_update(library: Library) -> Found:
     def update(time: float, get_allowed: bool, can_return: bool) -> bool:
         times.append(time)
         if not one.time - tiny <= time <= one.time + job.step + tiny:
-            failures.append(f"the callback comes at {time:.12g} s in a step from {one.time:.12g} s to {one.time + job.step:.12g} s")
+            failures.append(
+                f"the callback comes at {time:.12g} s in a step from {one.time:.12g} s to {one.time + job.step:.12g} s"
+            )
         elif len(times) > 1 and time < times[-2] - tiny:
             failures.append(f"the callback goes back from {times[-2]:.6g} s to {time:.6g} s")
         if get_allowed and readable:
