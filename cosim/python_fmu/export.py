@@ -11,7 +11,7 @@ import re
 import sys
 import uuid
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -100,7 +100,7 @@ def build_controller_fmus(
     """
     from cosim.system import build_system
 
-    own = {name: config for name, config in scenario.controllers.items() if ".py:" in config["type"]}
+    own = _own_controllers(scenario)
     if not own:
         return []
     _pythonfmu()
@@ -133,7 +133,12 @@ def build_controller_fmus(
 
 
 def build_python_fmus(
-    target: str, directory: str | Path, *, fmi: Iterable[int] = (2,), platforms: Iterable[str] | None = None
+    target: str,
+    directory: str | Path,
+    *,
+    fmi: Iterable[int] = (2,),
+    platforms: Iterable[str] | None = None,
+    on_left_out: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """What is Python in ``target``: a component, ``file.py:Class``, or a scenario's own controllers; else nothing.
 
@@ -142,6 +147,7 @@ def build_python_fmus(
         directory: where the FMUs are written.
         fmi: the versions that are wanted; PythonFMU has FMI 2.0 only.
         platforms: the platforms that are wanted; those without a library of PythonFMU are left out.
+        on_left_out: told why a scenario's controllers are not exported, where that is not their fault.
 
     Raises:
         GalenicError: like `build_python_fmu`, or a component is wanted as FMI 3.0.
@@ -152,10 +158,26 @@ def build_python_fmus(
         if 2 not in fmi:
             raise GalenicError("a Python component is exported as FMI 2.0 only", cure="export it with --fmi 2")
         return [build_python_fmu(target, directory, platforms=platforms)]
-    is_scenario = target.lower().endswith((".yaml", ".yml")) or target in scenario_names()
-    if 2 not in fmi or not is_scenario:
+    if not target.lower().endswith((".yaml", ".yml")) and target not in scenario_names():
         return []
-    return build_controller_fmus(load_scenario(target), directory, platforms=platforms)
+    scenario = load_scenario(target)
+    own = ", ".join(f"'{name}'" for name in _own_controllers(scenario))
+    if not own:
+        return []
+    wanted = None if platforms is None else list(platforms)
+    try:
+        if 2 not in fmi:
+            raise GalenicError("Python is exported as FMI 2.0 only")
+        _pythonfmu()
+        _chosen(wanted)
+    except GalenicError as error:
+        on_left_out(f"Not exported: {own}. {error}")
+        return []
+    return build_controller_fmus(scenario, directory, platforms=wanted)
+
+
+def _own_controllers(scenario: Scenario) -> dict[str, dict[str, Any]]:
+    return {name: config for name, config in scenario.controllers.items() if ".py:" in config["type"]}
 
 
 # ---- the archive ---------------------------------------------------------------------------------------------------

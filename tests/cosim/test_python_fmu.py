@@ -137,6 +137,11 @@ def hardness_sensor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def hide_pythonfmu(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "pythonfmu" else found(name, *a))
+
+
 def rewritten(fmu: Path, **changes: Any) -> Path:
     """A copy of an FMU whose component.json says something else."""
     copy = fmu.with_name(f"changed_{fmu.name}")
@@ -861,8 +866,7 @@ def test_macos_has_no_library_of_pythonfmu(export: Callable[..., Path]) -> None:
 def test_without_pythonfmu_the_export_says_how_to_install_it(
     export: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "pythonfmu" else found(name, *a))
+    hide_pythonfmu(monkeypatch)
     with pytest.raises(GalenicError, match="not installed") as raised:
         export(SUMMING)
     assert "pip install" in raised.value.cure
@@ -888,6 +892,31 @@ def test_what_is_python_in_a_target_is_exported(export: Callable[..., Path], tmp
     assert build_python_fmus("tablet_line", tmp_path) == []
     with pytest.raises(GalenicError, match=r"FMI 2\.0 only"):
         build_python_fmus(target, tmp_path, fmi=(3,))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"), [({"fmi": (3,)}, "FMI 2.0 only"), ({"platforms": ["darwin64"]}, "darwin64"), ({}, "installed")]
+)
+def test_a_scenarios_controllers_that_cannot_be_exported_are_left_out_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], why: str
+) -> None:
+    (tmp_path / "own.py").write_text("class Own: ...\n", encoding="utf-8")
+    file = tmp_path / "own.yaml"
+    text = """\
+        scenario: galenic/1
+        duration: 1 s
+        communication_step: 1 s
+        components: {press: {unit: tablet_press}}
+        controllers: {mine: {type: "own.py:Own"}}
+        """
+    file.write_text(textwrap.dedent(text), encoding="utf-8")
+    if not wanted:
+        hide_pythonfmu(monkeypatch)
+    said: list[str] = []
+    assert build_python_fmus(str(file), tmp_path, on_left_out=said.append, **wanted) == []
+    (message,) = said
+    assert "'mine'" in message
+    assert why in message
 
 
 def test_an_fmu_of_a_python_component_is_a_component_of_a_scenario(export: Callable[..., Path], tmp_path: Path) -> None:
