@@ -18,7 +18,7 @@ _REBUILD = "export the FMU again, or copy it again if it was cut short"
 
 @dataclass(frozen=True)
 class FmuArchive:
-    """An FMU 2.0 Co-Simulation file that passed the checks.
+    """An FMU file that passed the checks.
 
     Args:
         file: the .fmu file.
@@ -31,8 +31,8 @@ class FmuArchive:
     sha256: str
 
 
-def open_archive(file: Path) -> FmuArchive:
-    """Read the description of an FMU and check that it can run here. A file that has not changed is read once.
+def open_archive(file: Path, *, to_run: bool = True) -> FmuArchive:
+    """Read the description of an FMU and, ``to_run``, check that it can run here. An unchanged file is read once.
 
     Raises:
         GalenicError: missing, not an FMU, damaged, of another FMI version or kind, or without a binary for this
@@ -44,11 +44,11 @@ def open_archive(file: Path) -> FmuArchive:
         raise GalenicError(
             f"there is no FMU file {file}", cure="check the path; it is relative to the scenario's file"
         ) from error
-    return _open(file, state.st_mtime_ns, state.st_size)
+    return _open(file, state.st_mtime_ns, state.st_size, to_run)
 
 
 @lru_cache(maxsize=64)
-def _open(file: Path, _modified: int, _size: int) -> FmuArchive:
+def _open(file: Path, _modified: int, _size: int, to_run: bool) -> FmuArchive:
     from fmpy import read_model_description
 
     if file.is_dir() or not zipfile.is_zipfile(file):
@@ -69,14 +69,20 @@ def _open(file: Path, _modified: int, _size: int) -> FmuArchive:
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise GalenicError(f"{file}: modelDescription.xml cannot be read: {reason}", cure=_REBUILD) from error
+    if to_run:
+        _check_interface(file, description)
+        _check_binary(file, description.coSimulation.modelIdentifier, names)
+    return FmuArchive(file, description, hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+def _check_interface(file: Path, description: Any) -> None:
+    cure = "export it as FMI 2.0 for Co-Simulation"
     if description.fmiVersion != "2.0":
         raise GalenicError(
-            f"{file} is an FMI {description.fmiVersion} FMU", cure="export it as FMI 2.0 for Co-Simulation"
+            f"{file} is an FMI {description.fmiVersion} FMU, which cannot run in a system yet", cure=cure
         )
     if description.coSimulation is None:
-        raise GalenicError(f"{file} has no Co-Simulation interface", cure="export it as FMI 2.0 for Co-Simulation")
-    _check_binary(file, description.coSimulation.modelIdentifier, names)
-    return FmuArchive(file, description, hashlib.sha256(file.read_bytes()).hexdigest())
+        raise GalenicError(f"{file} has no Co-Simulation interface", cure=cure)
 
 
 def _check_binary(file: Path, identifier: str, names: set[str]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +25,8 @@ EPILOG = """Examples:
 
     galenic info my_unit.py --markdown"""
 
+#: the index of an array's element, as FMI 2.0's structured names have it
+_ELEMENT = re.compile(r"\[(\d+)\]")
 _ORDER = ("input", "output", "parameter", "calculatedParameter", "local", "independent")
 
 
@@ -58,18 +62,18 @@ def info(
         model = unit_model(target)
         with messages().status("Building the FMU"):
             file = build_fmu(model)
-    archive = open_archive(file)
+    archive = open_archive(file, to_run=False)
     description = archive.description
     console = output()
     console.print(Text.assemble((description.modelName, "bold"), "  ", description.description or ""))
-    console.print(Text(_interface(description)))
     with zipfile.ZipFile(file) as content:
-        roles = _roles(content.read("modelDescription.xml"))
+        xml = ET.fromstring(content.read("modelDescription.xml"))
         platforms = sorted(
             {n.split("/")[1] for n in content.namelist() if n.startswith("binaries/") and n.count("/") > 1}
         )
+    console.print(Text(_interface(xml)))
     console.print(Text(f"Platforms: {', '.join(platforms)}.  File: {file}"), soft_wrap=True)
-    for table in _tables(description, roles, causality):
+    for table in _tables(description, _roles(xml), causality):
         console.print(table)
 
 
@@ -82,29 +86,73 @@ def _print_markdown(target: str, causality: str | None) -> None:
     typer.echo(markdown_tables(unit_model(target), causality))
 
 
-def _interface(description: Any) -> str:
-    can = description.coSimulation
-    flags = {
-        "variable communication step": can.canHandleVariableCommunicationStepSize,
-        "get and set state": can.canGetAndSetFMUstate,
-        "serialise state": can.canSerializeFMUstate,
-        "directional derivatives": can.providesDirectionalDerivative,
-        "several instances in one process": not can.canBeInstantiatedOnlyOncePerProcess,
-        "no execution tool": not can.needsExecutionTool,
-    }
-    able = ", ".join(name for name, flag in flags.items() if flag)
-    unable = ", ".join(name for name, flag in flags.items() if not flag)
-    return f"FMI {description.fmiVersion} Co-Simulation.  Yes: {able}." + (f"  No: {unable}." if unable else "")
+_INTERFACES = {
+    "CoSimulation": "Co-Simulation",
+    "ModelExchange": "Model Exchange",
+    "ScheduledExecution": "Scheduled Execution",
+}
+_STEPPING = {"variable communication step": "canHandleVariableCommunicationStepSize"}
+_COMMON_2 = {
+    "get and set state": "canGetAndSetFMUstate",
+    "serialise state": "canSerializeFMUstate",
+    "directional derivatives": "providesDirectionalDerivative",
+}
+_STEPPING_3 = _STEPPING | {"event mode": "hasEventMode", "intermediate update": "providesIntermediateUpdate"}
+_COMMON_3 = {
+    "get and set state": "canGetAndSetFMUState",
+    "serialise state": "canSerializeFMUState",
+    "directional derivatives": "providesDirectionalDerivatives",
+    "adjoint derivatives": "providesAdjointDerivatives",
+}
+_DENIED = {
+    "several instances in one process": "canBeInstantiatedOnlyOncePerProcess",
+    "no execution tool": "needsExecutionTool",
+}
 
 
-def _roles(xml: bytes) -> dict[str, str]:
+def _interface(description: ET.Element) -> str:
+    """A line for each interface: what it can do and what not, in the words of its FMI version."""
+    version = description.get("fmiVersion", "")
+    stepping, common = (_STEPPING, _COMMON_2) if version.startswith("2") else (_STEPPING_3, _COMMON_3)
+    lines = []
+    for tag, name in _INTERFACES.items():
+        element = description.find(tag)
+        if element is None:
+            continue
+        flags = (stepping if tag == "CoSimulation" else {}) | common
+        can = {what: element.get(flag) in ("true", "1") for what, flag in flags.items()}
+        can |= {what: element.get(flag) not in ("true", "1") for what, flag in _DENIED.items()}
+        able = ", ".join(what for what, flag in can.items() if flag)
+        unable = ", ".join(what for what, flag in can.items() if not flag)
+        lines.append(f"FMI {version} {name}.  Yes: {able}." + (f"  No: {unable}." if unable else ""))
+    return "\n".join(lines)
+
+
+def _roles(xml: ET.Element) -> dict[str, str]:
     """Roles that Galenic writes as annotations; other tools' FMUs have none."""
     found = {}
-    for variable in ET.fromstring(xml).iter("ScalarVariable"):
+    for variable in xml.iter():
         role = variable.findtext("Annotations/Tool[@name='galenic']/Role")
+        role = role or variable.findtext("Annotations/Annotation[@type='galenic.role']")
         if role:
             found[variable.get("name", "")] = role
     return found
+
+
+def _rows(variables: list[Any]) -> Iterator[tuple[str, Any]]:
+    """Shown name and variable; neighbours ``x[1], x[2], ...`` are one row ``x[1..n]``."""
+    for stem, neighbours in groupby(variables, key=lambda v: _ELEMENT.sub("[", v.name) if _plain(v) else v.name):
+        group = list(neighbours)
+        if len(group) > 1:
+            last = _ELEMENT.search(group[-1].name)
+            yield _ELEMENT.sub(f"[1..{last[1] if last else ''}]", group[0].name), group[0]
+        else:
+            sizes = ",".join(str(d.start) for d in getattr(group[0], "dimensions", None) or [] if d.start)
+            yield (f"{stem}[{sizes}]" if sizes else group[0].name), group[0]
+
+
+def _plain(variable: Any) -> bool:
+    return bool(_ELEMENT.search(variable.name))
 
 
 def _tables(description: Any, roles: dict[str, str], causality: str | None) -> Iterator[Table]:
@@ -130,10 +178,10 @@ def _tables(description: Any, roles: dict[str, str], causality: str | None) -> I
         table.add_column("min to max", no_wrap=True)
         table.add_column("role", no_wrap=True)
         table.add_column("description", ratio=1)
-        for variable in variables:
+        for name, variable in _rows(variables):
             unit = variable.unit or getattr(getattr(variable, "declaredType", None), "unit", None) or ""
             role = _initials(roles.get(variable.name, ""))
-            cells = (variable.name, unit, _short(variable.start), _range(variable), role, variable.description or "")
+            cells = (name, unit, _short(variable.start), _range(variable), role, variable.description or "")
             table.add_row(*(Text(cell) for cell in cells))
         yield table
 

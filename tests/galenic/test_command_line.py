@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from fmus.toolchain import this_platform
+
 Write = Callable[..., Path]
 Command = Callable[..., Result]
 
@@ -80,6 +82,20 @@ def test_export_writes_an_fmu_that_info_reads(command: Command, write: Write, tm
     file = write()
     assert command("export", file, "--out", tmp_path / "fmus").exit_code == 0
     assert command("info", tmp_path / "fmus" / "press.fmu").exit_code == 0
+
+
+@pytest.mark.parametrize(("version", "name"), [(2, "press.fmu"), (3, "press_fmi3.fmu")])
+def test_info_shows_both_interfaces_of_both_versions(
+    command: Command, write: Write, tmp_path: Path, version: int, name: str
+) -> None:
+    options = ("--fmi", version, "--platform", this_platform().fmi_name)
+    assert command("export", write(), "--out", tmp_path, *options).exit_code == 0
+    output = " ".join(command("info", tmp_path / name).output.split())
+    for interface in ("Co-Simulation", "Model Exchange"):
+        line = output.split(f"FMI {version}.0 {interface}. Yes: ")[1].split("FMI")[0]
+        assert "directional derivatives" in line
+        assert "No:" not in line
+    assert "CPP" in output
 
 
 def test_run_writes_results_kpis_figure_and_log(command: Command, write: Write, tmp_path: Path) -> None:
