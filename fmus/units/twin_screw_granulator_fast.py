@@ -30,10 +30,10 @@ def twin_screw_granulator_fast() -> UnitModel:
 
         Pi_a = phi beta_0 exp(g (W/D - 0.2)) t / rho_t        aggregation
         Pi_b = S_0 (n/n_ref)^m t                              breakage
-        t/2 dt_n/dt = t(n, hold-up) - t_n,   t/2 dPi_n/dt = Pi_b(n, t) - Pi_n
+        t/5 dt_n/dt = t(n, hold-up) - t_n,   t/5 dPi_n/dt = Pi_b(n, t) - Pi_n
 
     with the symbols of `twin_screw_granulator` and phi, W/D of the last cell. t and Pi_b, which a change of speed
-    changes in all cells at once, follow with a lag of half the residence time. The map is fitted to solutions of the
+    changes in all cells at once, follow with a lag of a fifth of the residence time. The map is fitted to solutions of the
     detailed balance when the unit is built.
     """
     m = UnitModel(
@@ -89,8 +89,8 @@ def twin_screw_granulator_fast() -> UnitModel:
     broken = m.state("breakage_lagged", CELLS * seconds * g.breaking, "1", "Pi_n: breakage, lagged", nominal=10.0)
     # an almost empty barrel has no residence time: the lag stays one of seconds
     bounded = ca.fmin(residence, 60.0)
-    m.derivative(time_now, (bounded - time_now) / (0.5 * bounded))
-    m.derivative(broken, (g.breaking * bounded - broken) / (0.5 * bounded))
+    m.derivative(time_now, (bounded - time_now) / (0.2 * bounded))
+    m.derivative(broken, (g.breaking * bounded - broken) / (0.2 * bounded))
 
     last_dry = content["solids"] + content["powder"]
     nucleated = content["solids"] / ca.fmax(last_dry, 1e-12)

@@ -122,10 +122,10 @@ def test_number_and_mass_converge_with_the_grid() -> None:
     coarse, middle, fine = (barrel(n) for n in (15, 30, 60))
     for found in (coarse, middle, fine):
         assert found["mass"] == pytest.approx(1.0, rel=1e-9)
-    for name in ("number", "d90"):
-        # second order: each doubling leaves about a quarter of the change before
-        assert abs(fine[name] - middle[name]) < 0.62 * abs(middle[name] - coarse[name]), name
-        assert middle[name] == pytest.approx(fine[name], rel=0.06), name
+    # sizes are of second order; the number of first, as most fragments are in the smallest class, which has a lower end
+    for name, share_left, close in (("number", 0.62, 0.06), ("d90", 0.4, 0.03)):
+        assert abs(fine[name] - middle[name]) < share_left * abs(middle[name] - coarse[name]), name
+        assert middle[name] == pytest.approx(fine[name], rel=close), name
     assert middle["d50"] == pytest.approx(fine["d50"], rel=0.005)
 
 
@@ -247,7 +247,6 @@ def test_the_fast_granulator_follows_the_detailed_one(drive: Drive) -> None:
         detailed, fast = (granulator.record(1.0, 40, names) for granulator in both)
         worst = np.maximum(worst, np.abs(fast / detailed - 1.0).max(axis=0))
         # at rest again they agree
-        np.testing.assert_allclose(fast[-1], detailed[-1], rtol=0.01)
-    assert worst[0] < 0.05
-    assert worst[1] < 0.05
+        np.testing.assert_allclose(fast[-1], detailed[-1], rtol=0.002)
+    assert np.all(worst[:2] < 0.03)
     assert np.all(worst[2:] < 1e-4)
