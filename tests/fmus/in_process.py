@@ -9,6 +9,7 @@ import numpy as np
 
 import fmus
 from fmus.codegen import unit_functions_quietly
+from fmus.variable import Variable
 
 Held = Callable[[int], dict[str, float]]  # step -> inputs that are not at their start values
 
@@ -16,6 +17,16 @@ Held = Callable[[int], dict[str, float]]  # step -> inputs that are not at their
 def moved(start: float, k: int) -> float:
     """An input's value in step ``k``, as `fmu_host.c` moves it."""
     return start * (1 + 0.05 * ((k % 7) - 3) / 3)
+
+
+def movable(variable: Variable) -> bool:
+    """Whether these tests move an input: it is real and stays in its range."""
+    start = variable.start or 0.0
+    low, high = sorted((0.95 * start, 1.05 * start))
+    inside = (variable.minimum is None or variable.minimum <= low) and (
+        variable.maximum is None or high <= variable.maximum
+    )
+    return variable.kind == "Real" and inside
 
 
 class Equations:
@@ -29,6 +40,13 @@ class Equations:
 
     def inputs(self, held: dict[str, float]) -> list[float]:
         return [(self.start | held)[v.name] for v, _ in self.model.inputs]
+
+    def instant(self, t: float, states: list[float], held: dict[str, float]) -> dict[str, float]:
+        """The outputs at one instant, means being present values."""
+        f, p, u = self.f, self.p, self.inputs(held)
+        z = f.algebraic(t, states, u, p)
+        y = f.outputs(t, states, z, u, p, f.integrand(t, states, z, u, p))
+        return dict(zip([v.name for v, _ in self.model.outputs], np.asarray(y).ravel().tolist(), strict=True))
 
     def _named(self, rows: list[Any]) -> dict[str, np.ndarray]:
         names = [v.name for v in self.model.variables[len(self.model.inputs) + len(self.p) :]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fmpy import extract, read_model_description
+from in_process import movable
 
 import fmus
 from fmus.toolchain import Platform
@@ -42,7 +43,7 @@ def host_run(model: fmus.UnitModel, what: str, platform: Platform, folder: Path,
     references = {v.name: int(v.valueReference) for v in description.modelVariables}
     place = platform.fmi_name if fmi == 2 else platform.tuples[0]
     library = extracted / "binaries" / place / f"{model.name}{platform.suffix}"
-    starts = {v.name: v.start or 0.0 for v, _ in model.inputs if v.kind == "Real" and not v.array}
+    starts = {v.name: v.start or 0.0 for v, _ in model.inputs if movable(v) and not v.array}
     shown = [*(s.variable for s in model.states), *(v for v, _ in model.outputs)]
     columns = [v.name for v in shown if v.kind == "Real" and not v.array]
     arguments = [what, str(library), description.guid, str(steps), repr(size)]
