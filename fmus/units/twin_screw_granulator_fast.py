@@ -33,8 +33,8 @@ def twin_screw_granulator_fast() -> UnitModel:
         t/5 dt_n/dt = t(n, hold-up) - t_n,   t/5 dPi_n/dt = Pi_b(n, t) - Pi_n
 
     with the symbols of `twin_screw_granulator` and phi, W/D of the last cell. t and Pi_b, which a change of speed
-    changes in all cells at once, follow with a lag of a fifth of the residence time. The map is fitted to solutions of the
-    detailed balance when the unit is built.
+    changes in all cells at once, follow with a lag of a fifth of the residence time. The map is fitted to solutions
+    of the detailed balance when the unit is built.
     """
     m = UnitModel(
         "twin_screw_granulator_fast",
