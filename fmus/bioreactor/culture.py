@@ -252,7 +252,8 @@ def arriving(inputs: Inputs) -> Liquid:
     carried: dict[str, Any] = {}
     for inlet, factor in zip(inputs.inlets, (1.0, inputs.feed_factor, inputs.feed_factor), strict=True):
         flows = dict(inlet.flows.carried)
-        flows["other"] = ca.fmax(flows["osmolality"] - sum(flows[name] for name in _SOLUTES), 0.0)
+        named = sum(inlet.content[name] for name in _SOLUTES)
+        flows["other"] = inlet.flow * ca.fmax(inlet.content["osmolality"] - named, 0.0)
         flows |= {name: factor * flows[name] for name in ("glucose", "glutamine")}
         volume += inlet.flow
         carried = {name: carried.get(name, 0.0) + flow for name, flow in flows.items()}
