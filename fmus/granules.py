@@ -162,8 +162,9 @@ def granule_outlet(m: UnitModel, flow: GranuleFlow, held: GranuleFlow, name: str
     flowing = dry > _STILL
     held_dry = ca.fmax(held.dry, 1e-12)
 
-    def composed(moving: Any, resting: Any) -> Any:
-        return ca.if_else(flowing, moving, resting)
+    def composed(moving: Any, resting: Any, low: float = 0.0, high: float = 1.0) -> Any:
+        # of next to nothing the composition is a quotient of rounding errors: kept within what an inlet takes
+        return ca.if_else(flowing, moving, ca.fmin(ca.fmax(resting, low), high))
 
     safe = ca.fmax(dry, _STILL)
     m.output(
@@ -184,7 +185,7 @@ def granule_outlet(m: UnitModel, flow: GranuleFlow, held: GranuleFlow, name: str
     )
     m.output(
         f"{name}.moisture",
-        composed(water / safe, held.water / held_dry),
+        composed(water / safe, held.water / held_dry, 0.0, 2.0),
         "1",
         "water per dry solids, by mass",
         role=Role.CQA,
@@ -192,7 +193,7 @@ def granule_outlet(m: UnitModel, flow: GranuleFlow, held: GranuleFlow, name: str
     )
     m.output(
         f"{name}.temperature",
-        composed(temperature(safe, water, heat), temperature(held.dry, held.water, held.heat)),
+        composed(temperature(safe, water, heat), temperature(held.dry, held.water, held.heat), 250.0, 420.0),
         "K",
         "temperature",
         nominal=300.0,
@@ -200,7 +201,12 @@ def granule_outlet(m: UnitModel, flow: GranuleFlow, held: GranuleFlow, name: str
     )
     m.output(
         f"{name}.bulk_density",
-        composed((dry + water) / ca.fmax(volume, 1e-12), (held.dry + held.water) / ca.fmax(held.volume, 1e-12)),
+        composed(
+            (dry + water) / ca.fmax(volume, 1e-12),
+            (held.dry + held.water) / ca.fmax(held.volume, 1e-12),
+            50.0,
+            1500.0,
+        ),
         "kg/m^3",
         "wet bulk density",
         nominal=500.0,
