@@ -142,9 +142,11 @@ def prepare(wanted: Wanted) -> Prepared:
 class _Source:
     """A Python file, read and not run."""
 
-    def __init__(self, tree: ast.Module, found: ast.ClassDef, file: Path) -> None:
-        self.found, self.file = found, file
-        self.summary = ((ast.get_docstring(found) or ast.get_docstring(tree) or "").strip().splitlines() or [""])[0]
+    def __init__(self, tree: ast.Module, lineage: Sequence[ast.ClassDef], file: Path) -> None:
+        self.file = file
+        self.body = [node for found in lineage for node in found.body]
+        text = ast.get_docstring(lineage[0]) or ast.get_docstring(tree) or ""
+        self.summary = (text.strip().splitlines() or [""])[0]
 
     @classmethod
     def read(cls, wanted: Wanted) -> _Source:
@@ -154,11 +156,17 @@ class _Source:
             raise GalenicError(
                 f"there is no class '{wanted.class_name}'", cure=nearest(wanted.class_name, classes), file=wanted.file
             )
-        return cls(tree, classes[wanted.class_name], wanted.file)
+        lineage, pending = [], [wanted.class_name]
+        while pending:
+            found = classes.pop(pending.pop(0), None)
+            if found is not None:
+                lineage.append(found)
+                pending += [base.id for base in found.bases if isinstance(base, ast.Name)]
+        return cls(tree, lineage, wanted.file)
 
     def attribute(self, name: str, default: Any) -> Any:
-        """A class attribute that is written as a literal, so that it is known without the class's packages."""
-        for node in self.found.body:
+        """A class attribute, its own or a base's in the file, written as a literal: known without the packages."""
+        for node in self.body:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             if not any(isinstance(target, ast.Name) and target.id == name for target in targets):
                 continue

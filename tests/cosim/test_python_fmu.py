@@ -607,6 +607,42 @@ def test_a_helper_that_another_module_hides_is_refused(
     assert "another module 'helper'" in found[1]
 
 
+def test_a_class_may_stand_elsewhere_than_its_scenario_and_inherit_what_it_states(tmp_path: Path) -> None:
+    for name in ("classes", "plant"):
+        (tmp_path / name).mkdir()
+    source = SUMMING.replace("class Summing:", "class Base:").replace(
+        "    def __init__",
+        "    files = ['gain.txt']\n    requires = ['numpy>=1.26', 'pytest>=1']\n\n    def __init__",
+        1,
+    )
+    source += """
+class Own(Base):
+    def __init__(self, name, config):
+        super().__init__(name)
+        with open(__file__[:-6] + "gain.txt") as file:
+            self.output_values[0] = float(file.read()) + len(config["note"])
+        self.reads, self.writes, self.supervises = (None,), (None, None, None), ()
+
+    @classmethod
+    def from_config(cls, name, config, context):
+        return cls(name, config | {"note": (context.directory / config["note"]).read_text()})
+"""
+    (tmp_path / "classes" / "own.py").write_text(source, encoding="utf-8")
+    (tmp_path / "classes" / "gain.txt").write_text("3", encoding="utf-8")
+    (tmp_path / "plant" / "note.txt").write_text("four", encoding="utf-8")
+    scenario = """\
+        scenario: galenic/1
+        duration: 1 s
+        communication_step: 500 ms
+        components: {press: {unit: tablet_press}}
+        controllers: {mine: {type: "../classes/own.py:Own", note: note.txt}}
+        """
+    (tmp_path / "plant" / "plant.yaml").write_text(textwrap.dedent(scenario), encoding="utf-8")
+    (fmu,) = build_controller_fmus(load_scenario(tmp_path / "plant" / "plant.yaml"), tmp_path)
+    assert in_session("answer(load(args[0]).start().get('sum'))", fmu) == 7.0
+    assert "pytest>=1" in description(fmu).attrib["description"]
+
+
 # ---- what it needs --------------------------------------------------------------------------------------------------
 
 MARKED = "from pathlib import Path\nimport os\nif 'MARK' in os.environ: Path(os.environ['MARK']).touch()\n" + SUMMING
