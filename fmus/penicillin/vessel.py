@@ -110,7 +110,7 @@ def offgas(
     cubic = volume / 1000.0
     held = p.gas_holdup * cubic * _AIR * 1000.0 / _MOLAR_VOLUME
     oxygen_flow = 60.0 * gas.air * 1000.0 * _OXYGEN / _MOLAR_VOLUME
-    out = oxygen_flow * p.nitrogen_in_air / (1.0 - oxygen - carbon_dioxide / 100.0)
+    out = oxygen_flow * p.nitrogen_in_air / ca.fmax(1.0 - oxygen - carbon_dioxide / 100.0, 0.01)
     carbon_flow = 60.0 * gas.air * 1000.0 * _CARBON_DIOXIDE / _MOLAR_VOLUME
     return (
         (oxygen_flow * oxygen_in - out * oxygen - 0.06 * transfer * cubic) / held,
@@ -145,7 +145,7 @@ def hydrogen_change(p: SimpleNamespace, f: Flows, *, hydrogen: Any, volume: Any,
     fed = f.sugar + f.oil + f.base + f.acid + f.water - f.discharge
     # what is consumed must leave some
     formed = p.hydrogen_per_reaction * reactions + p.hydrogen_per_feed * fed
-    share = 1.0 - ca.exp(-hydrogen / 1e-10)
+    share = 1.0 - ca.exp(-ca.fmax(hydrogen, 0.0) / 1e-10)
     return ca.fmax(formed, 0.0) + ca.fmin(formed, 0.0) * share + (balanced - hydrogen) / p.ph_relaxation_time
 
 

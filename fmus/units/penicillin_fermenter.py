@@ -19,8 +19,8 @@ from fmus.penicillin.vessel import (
     offgas,
 )
 
-#: a broth volume [L] that discharge leaves behind
-_HEEL = 10.0
+#: broth [L] that the outlet leaves behind, and how gradually
+_HEEL, _DRAINING = 1000.0, 300.0
 
 
 def penicillin_fermenter() -> UnitModel:
@@ -54,7 +54,8 @@ def penicillin_fermenter() -> UnitModel:
     )
     u = _inputs(m)
     p = declare(m)
-    x = _states(m, p)
+    states = _states(m, p)
+    x = _bounded(states)
     f = _flows(u)
     t = m.time / 3600.0
 
@@ -63,7 +64,7 @@ def penicillin_fermenter() -> UnitModel:
         branching=x.branching,
         extending=x.extending,
         degenerated=x.degenerated,
-        biomass=x.branching + x.extending + x.degenerated + x.autolysed,
+        biomass=ca.fmax(x.branching + x.extending + x.degenerated + x.autolysed, 1e-6),
         age=x.culture_age,
         vacuoles=x.vacuoles,
         vacuoles_largest=x.vacuoles_largest,
@@ -99,10 +100,10 @@ def penicillin_fermenter() -> UnitModel:
     )
     r = rates(p, culture, growth=growth, production=production, ph=ph, temperature=x.temperature)
 
-    evaporation = x.volume * p.evaporation_rate * (
+    evaporation = states.volume * p.evaporation_rate * (
         ca.exp(2.5 * (x.temperature - p.freezing_temperature) / (p.boiling_temperature - p.freezing_temperature)) - 1.0
     )  # fmt: skip
-    discharge = f.discharge * (1.0 - ca.exp(-ca.fmax(x.volume - _HEEL, 0.0) / 100.0))
+    discharge = f.discharge * available(x.volume - _HEEL, _DRAINING)
     discharged = discharge / density * 1000.0
     inflow = f.sugar + f.base + f.acid + f.water + f.paa
     dilution = (inflow - evaporation) / x.volume
@@ -112,7 +113,7 @@ def penicillin_fermenter() -> UnitModel:
     making = change["penicillin"]
 
     uptake = p.oxygen_per_biomass * growing + p.oxygen_per_penicillin * making + p.oxygen_maintenance * biomass
-    transfer = gas.kla * (gas.saturation - x.dissolved_oxygen)
+    transfer = _left(gas.kla * (gas.saturation - x.dissolved_oxygen), x.offgas_oxygen, 0.003)
     evolution = (x.branching + x.extending) * p.carbon_dioxide_rate * x.volume
     change["offgas_oxygen"], change["offgas_carbon_dioxide"] = offgas(
         p, gas, volume=x.volume, oxygen_in=oxygen_in, oxygen=x.offgas_oxygen, carbon_dioxide=x.offgas_carbon_dioxide,
@@ -134,7 +135,7 @@ def penicillin_fermenter() -> UnitModel:
         0.5,
     )
     feed_density = p.water_density + sugar_in / 1000.0 * (p.glucose_density - p.water_density)
-    heat = _heat(p, u, f, x, growing, making, gas.power, evaporation, density, feed_density)
+    heat = _heat(p, u, f, states, growing, making, gas.power, evaporation, density, feed_density)
     change |= {
         "substrate": (f.sugar * sugar_in + f.oil * oil_in) / x.volume
         - p.sugar_per_biomass * (r.branching + r.extension)
@@ -148,7 +149,7 @@ def penicillin_fermenter() -> UnitModel:
         + f.paa * p.paa_density / 1000.0
         + f.base + f.acid + f.water - discharge - evaporation,
         "hydrogen_ions": hydrogen_change(
-            p, f, hydrogen=x.hydrogen_ions, volume=x.volume,
+            p, f, hydrogen=states.hydrogen_ions, volume=x.volume,
             strength=ca.fmax(p.acid_base_concentration + u.disturbance_acid_base, 0.0),
             reactions=formed + p.hydrogen_maintenance * biomass + r.production - r.hydrolysis,
         ),
@@ -181,9 +182,18 @@ def penicillin_fermenter() -> UnitModel:
         "paa_discharged": x.paa * discharged / 1e6,
     }  # fmt: skip
     for name, rate in change.items():
-        m.derivative(getattr(x, name), rate / 3600.0)
+        m.derivative(getattr(states, name), rate / 3600.0)
     _outputs(m, f, x, biomass=biomass, ph=ph, gas=gas, uptake=uptake, evolution=evolution, growth=growth)
     return m
+
+
+def _bounded(states: SimpleNamespace) -> SimpleNamespace:
+    """The states as the equations see them, kept where powers and logarithms exist while the integrator tries steps."""
+    x = SimpleNamespace(**vars(states))
+    x.volume = ca.fmax(states.volume, 100.0)
+    x.hydrogen_ions = ca.fmax(states.hydrogen_ions, 1e-12)
+    x.temperature = ca.fmin(ca.fmax(states.temperature, 260.0), 380.0)
+    return x
 
 
 def _left(consumption: Any, amount: Any, scale: float) -> Any:
