@@ -1,6 +1,6 @@
 /* What a step costs without Python: an FMU driven in a C loop, and one unit written by hand as its peer.
  *
- * In step k every input is its start value times 1 + 0.05 ((k mod 7) - 3) / 3, for both.
+ * In step k every input is its start value times 1 + swing ((k mod 7) - 3) / 3, for both.
  */
 #include <math.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-static double moved(double start, int k) { return start * (1 + 0.05 * ((k % 7) - 3) / 3); }
+static double moved(double start, double swing, int k) { return start * (1 + swing * ((k % 7) - 3) / 3); }
 
 typedef struct {
     int (*set_real)(void *, const unsigned *, size_t, const double *);
@@ -22,6 +22,7 @@ typedef struct {
     size_t n_inputs, n_outputs;
     const unsigned *inputs, *outputs;
     const double *starts;
+    double swing;
 } Fmu;
 
 enum { MOST = 64 };
@@ -30,7 +31,7 @@ EXPORT int drive_fmu(const Fmu *fmu, int first, int steps, double size, double *
     double u[MOST];
     if (fmu->n_inputs > MOST) return 1;
     for (int k = first; k < first + steps; ++k) {
-        for (size_t i = 0; i < fmu->n_inputs; ++i) u[i] = moved(fmu->starts[i], k);
+        for (size_t i = 0; i < fmu->n_inputs; ++i) u[i] = moved(fmu->starts[i], fmu->swing, k);
         if (fmu->set_real(fmu->component, fmu->inputs, fmu->n_inputs, u)) return 1;
         if (fmu->do_step(fmu->component, k * size, size, 1)) return 1;
         if (fmu->get_real(fmu->component, fmu->outputs, fmu->n_outputs, values)) return 1;
@@ -163,9 +164,9 @@ static int step_by_hand(FeedFrame *m, const Inputs *u, double size) {
     return 1;
 }
 
-EXPORT int drive_by_hand(FeedFrame *m, const double start[4], int first, int steps, double size, double values[6]) {
+EXPORT int drive_by_hand(FeedFrame *m, const double start[4], double swing, int first, int steps, double size, double values[6]) {
     for (int k = first; k < first + steps; ++k) {
-        Inputs u = {moved(start[0], k), moved(start[1], k), moved(start[2], k), moved(start[3], k)};
+        Inputs u = {moved(start[0], swing, k), moved(start[1], swing, k), moved(start[2], swing, k), moved(start[3], swing, k)};
         if (step_by_hand(m, &u, size)) return 1;
         /* the outputs of a feed frame through which powder flows */
         values[0] = m->mean[0];

@@ -1,6 +1,6 @@
 """Cost of one communication step of each unit as an FMU, beside the same equations and integrator in other clothes.
 
-    python benchmarks/unit_step.py [--steps 1000] [--repeats 7]
+    python benchmarks/unit_step.py [UNIT ...] [--steps 1000] [--repeats 7]
 
 Columns of times: the FMU in a C loop, the FMU through FMPy. Columns of ratios, peer to FMU, each taken pair by pair:
 
@@ -8,7 +8,8 @@ Columns of times: the FMU in a C loop, the FMU through FMPy. Columns of ratios, 
     PythonFMU   an FMU whose `do_step` calls the same functions (python_slave.py); both in the C loop
     by hand     FMU to a hand-written C loop of the same method (unit_step.c; feed_frame only); both in C
 
-All take the same steps of 1 s with moving inputs, take turns, and are checked to agree.
+All take the same steps of 1 s with inputs that swing by 5 % (where that leaves a range: that rest), take turns, and are
+checked to agree.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from fmus.codegen import unit_functions_quietly
 from fmus.toolchain import compile_shared_library, this_platform, universal_binary
 
 HERE = Path(__file__).parent
-SIZE = 1.0
+SIZE, SWING = 1.0, 0.05
+UNITS = ("continuous_blender", "feed_frame", "loss_in_weight_feeder", "tablet_press")
 BY_HAND = "feed_frame"
 
 Doubles = ctypes.POINTER(ctypes.c_double)
@@ -48,6 +50,7 @@ class _Fmu(ctypes.Structure):
         ("inputs", ctypes.POINTER(ctypes.c_uint)),
         ("outputs", ctypes.POINTER(ctypes.c_uint)),
         ("starts", Doubles),
+        ("swing", ctypes.c_double),
     ]
 
 
@@ -57,9 +60,11 @@ class _FeedFrame(ctypes.Structure):
     _fields_ = [("parameters", ctypes.c_double * 6), ("rest", ctypes.c_double * 9)]
 
 
-def moved(starts: np.ndarray, k: int) -> np.ndarray:
-    """The inputs of step ``k``, as unit_step.c moves them."""
-    return starts * (1 + 0.05 * ((k % 7) - 3) / 3)
+def _stays_inside(variable: fmus.Variable) -> bool:
+    low, high = sorted(((1 - SWING) * variable.start, (1 + SWING) * variable.start))
+    return (variable.minimum is None or variable.minimum <= low) and (
+        variable.maximum is None or high <= variable.maximum
+    )
 
 
 class Peers:
@@ -67,12 +72,19 @@ class Peers:
 
     def __init__(self, unit: str, folder: Path, library: ctypes.CDLL) -> None:
         self.model = fmus.unit_model(unit)
-        self.starts = np.array([v.start for v, _ in self.model.inputs])
+        self.all_starts = np.array([v.start for v, _ in self.model.inputs])
+        self.real = [i for i, (v, _) in enumerate(self.model.inputs) if v.kind == "Real"]
+        self.starts = self.all_starts[self.real]
+        self.swing = SWING if all(_stays_inside(self.model.inputs[i][0]) for i in self.real) else 0.0
         self.outputs = [v.name for v, _ in self.model.outputs if v.kind == "Real"]
         self.library = library
         self.fmu = _slave(fmus.build_fmu(self.model, folder))
         self.through_fmpy = _slave(fmus.build_fmu(self.model, folder))
         self.python = _slave(_python_fmu(unit, folder))
+
+    def moved(self, k: int) -> np.ndarray:
+        """The real inputs of step ``k``, as unit_step.c moves them."""
+        return self.starts * (1 + self.swing * ((k % 7) - 3) / 3)
 
     def in_c(self, slave: FMU2Slave) -> Stepper:
         """An FMU in the C loop."""
@@ -87,6 +99,7 @@ class Peers:
             (ctypes.c_uint * len(inputs))(*inputs),
             (ctypes.c_uint * len(outputs))(*outputs),
             self.starts.ctypes.data_as(Doubles),
+            self.swing,
         )
 
         def step(first: int, steps: int) -> np.ndarray:
@@ -105,7 +118,7 @@ class Peers:
         def step(first: int, steps: int) -> np.ndarray:
             values: list[float] = []
             for k in range(first, first + steps):
-                slave.setReal(inputs, list(moved(self.starts, k)))
+                slave.setReal(inputs, list(self.moved(k)))
                 slave.doStep(k * SIZE, SIZE)
                 values = slave.getReal(outputs)
             return np.array(values)
@@ -117,13 +130,14 @@ class Peers:
         f = unit_functions_quietly(self.model)
         p = np.array([v.start for v, _ in self.model.parameters])
         real = [i for i, (v, _) in enumerate(self.model.outputs) if v.kind == "Real"]
-        x = f.initial(self.starts, p, np.array([s.variable.start or 0.0 for s in self.model.states]))
+        u = self.all_starts.copy()
+        x = f.initial(u, p, np.array([s.variable.start or 0.0 for s in self.model.states]))
 
         def step(first: int, steps: int) -> np.ndarray:
             nonlocal x
             y: Any = None
             for k in range(first, first + steps):
-                t, u = k * SIZE, moved(self.starts, k)
+                t, u[self.real] = k * SIZE, self.moved(k)
                 x, _, means = f.step(t, SIZE, x, f.algebraic(t, x, u, p), u, p)
                 y = f.outputs(t + SIZE, x, f.algebraic(t + SIZE, x, u, p), u, p, means)
             return np.asarray(y).ravel()[real]
@@ -139,7 +153,13 @@ class Peers:
 
         def step(first: int, steps: int) -> np.ndarray:
             failed = self.library.drive_by_hand(
-                ctypes.byref(unit), starts, first, steps, ctypes.c_double(SIZE), values.ctypes.data_as(Doubles)
+                ctypes.byref(unit),
+                starts,
+                ctypes.c_double(self.swing),
+                first,
+                steps,
+                ctypes.c_double(SIZE),
+                values.ctypes.data_as(Doubles),
             )
             assert not failed
             return values
@@ -148,7 +168,7 @@ class Peers:
 
     def _references(self, slave: FMU2Slave) -> tuple[list[int], list[int]]:
         known = slave.references
-        return [known[v.name] for v, _ in self.model.inputs], [known[n] for n in self.outputs]
+        return [known[self.model.inputs[i][0].name] for i in self.real], [known[n] for n in self.outputs]
 
 
 def _slave(path: Path) -> FMU2Slave:
@@ -210,6 +230,7 @@ def measure(unit: str, folder: Path, library: ctypes.CDLL, steps: int, repeats: 
 def main() -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("units", nargs="*", default=UNITS, metavar="UNIT", help=f"default: {' '.join(UNITS)}")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
@@ -224,7 +245,7 @@ def main() -> None:
         print(f"{'':24}{'one step [us]':^24}{'ratios':^36}")
         heads = ("FMU in C", "FMU in FMPy", "CasADi/FMU", "PythonFMU/FMU", "FMU/by hand")
         print(f"{'unit':24}" + "".join(f"{head:>14}" for head in heads))
-        for unit in fmus.unit_names():
+        for unit in arguments.units:
             row = measure(unit, folder, library, arguments.steps, arguments.repeats)
             print(f"{unit:24}" + "".join(f"{'' if x is None else format(x, '.2f'):>14}" for x in row), flush=True)
     finally:

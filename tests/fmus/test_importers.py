@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fmpy import read_model_description
 from importers import MISSING, Job
-from in_process import Equations
+from in_process import Equations, movable
 
 import fmus
 
@@ -34,6 +34,8 @@ def job_for(model: fmus.UnitModel, fmu: Path, answer: Path, *, arrays: bool = Tr
         count = int(np.prod(sizes, dtype=int))
         if v.causality == "input":
             elements = [v.name] if not sizes else [f"{v.name}[{i + 1}]" for i in range(count)]
+            if not all(movable(model.variable(e)) for e in elements):
+                continue
             inputs[v.name] = (int(v.valueReference), [float(model.variable(e).start or 0.0) for e in elements])
         elif v.name in known:
             outputs[v.name] = (int(v.valueReference), count)
