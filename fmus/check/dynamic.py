@@ -90,6 +90,8 @@ def _run(job: Job) -> tuple[Verdict, bool]:
             process.kill()
             process.wait()
         result_file = folder / "result.json"
+        if not (folder / "trace").exists():
+            raise RuntimeError(f"check '{job.check}': the checking process does not begin; {_cause(status)}")
         if not result_file.exists():
             return Verdict.judged(job.check, [f"crashes in {_last_call(folder)}: {_cause(status)}"], [], ""), False
         result = json.loads(result_file.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from fmus.check.fmi3 import Fmi3
 from fmus.check.job import Variable
 from fmus.check.library import WARNING, FmuError, Library
 from fmus.check.model_exchange import ModelExchange
-from fmus.check.probing import STEPS, Found, infinite, instance, off_bounds, started_off_bounds
+from fmus.check.probing import STEPS, Found, infinite, instance, off_bounds, spread, started_off_bounds
 from fmus.check.slopes import Element, Slope, elements_of, rounding, slopes, wrong
 
 
@@ -153,7 +153,8 @@ def _measured(library: Library) -> tuple[ModelExchange, dict[Element, list[Slope
     values = _flat(one, to)
     order = elements_of(states)
     found: dict[Element, list[Slope]] = {}
-    for known in elements_of(from_):
+    inputs = [v for v in from_ if v not in states]
+    for known in spread(elements_of(inputs)) + spread(order):
         place = order.index(known) if known in order else None
         (before,) = one.get([known.variable])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from fmus.check.cosimulation import CoSimulation
 from fmus.check.instance import Instance
@@ -16,6 +16,7 @@ from fmus.check.model_exchange import ModelExchange
 Found = tuple[list[str], list[str], str]
 Probe = Callable[[Library], Found]
 STEPS = 3
+T = TypeVar("T")
 
 _KINDS: dict[str, type[Instance]] = {CO_SIMULATION: CoSimulation, MODEL_EXCHANGE: ModelExchange}
 
@@ -42,6 +43,11 @@ def heals(one: Instance, expected: list[list[Value]]) -> bool:
 def moved(variable: Variable, value: Value) -> Value:
     """A value near ``value`` in every element."""
     return tuple(variable.moved(x) for x in value)
+
+
+def spread(items: list[T], most: int = 20) -> list[T]:
+    """All, or so many of them, over the whole list."""
+    return items[:: -(-len(items) // most)] if items else []
 
 
 def off_bounds(variable: Variable, value: Value) -> Value:
