@@ -99,6 +99,11 @@ def _outputs(
     holdups = (("volume", culture.volume, "L"), ("mab", culture.amounts["mab"], "g"))
     for name, value, unit in (*holdups, ("glucose", culture.amounts["glucose"], "mmol")):
         output(f"holdup.{name}", value, unit, f"{name} held up", 50.0, Role.BALANCE)
+    total = culture.totals
+    output("produced.mab", total["mab_produced"], "g", "antibody produced so far", 50.0, Role.BALANCE)
+    output("produced.lactate", total["lactate_produced"], "mmol", "lactate produced so far", 1000.0, Role.BALANCE)
+    output("consumed.glucose", total["glucose_consumed"], "mmol", "glucose consumed so far", 1000.0, Role.BALANCE)
+    output("added.base", total["base_added"], "L", "base added so far", 1.0, Role.BALANCE)
 
 
 def _gas_outputs(output: Any, culture: Culture, now: Surroundings, breath: Respiration) -> None:

@@ -164,9 +164,9 @@ def test_kornecki2018_with_clamped_glucose_ends_as_expected(drive: Drive) -> Non
         # as much as is taken up, and what is missing, once the batch has come down to 20 mmol/L
         missing = 20.0 - glucose + uptake if glucose < 20.3 else 0.0
         driver.set(feed__flow=max(0.0, missing * volume / 380.0))
-        before = driver.get("total.glucose_consumed")
+        before = driver.get("consumed.glucose")
         driver.step(HOUR)
-        uptake = (driver.get("total.glucose_consumed") - before) / volume
+        uptake = (driver.get("consumed.glucose") - before) / volume
     assert driver.get("glucose") == pytest.approx(20.0, abs=0.1)
     # the concentration of glucose in the feed is not published: 400 mmol/L is assumed
     assert read(driver, "viable_cells") == pytest.approx(20.7, rel=0.05)
@@ -210,7 +210,7 @@ def test_what_enters_leaves_or_stays(unit: str, size: float, drive: Drive) -> No
             flow = driver.get(f"{stream}.flow")
             out += flow * np.array([1.0, driver.get(f"{stream}.mab"), driver.get(f"{stream}.glucose")])
         balance += hours * (np.array([medium + feed, 0.0, 30.0 * medium + 300.0 * feed]) - out)
-    balance += [driver.get("total.base_added"), driver.get("total.mab_produced"), -driver.get("total.glucose_consumed")]
+    balance += [driver.get("added.base"), driver.get("produced.mab"), -driver.get("consumed.glucose")]
     now = np.array([driver.get(f"holdup.{name}") for name in contents])
     assert np.max(np.abs(balance - (now - held)) / now) < 1e-9
 
@@ -280,9 +280,9 @@ def test_a_temperature_shift_slows_growth_and_raises_productivity(drive: Drive) 
     run_to(driver, 44.0)
     assert driver.get("temperature") == pytest.approx(306.15, abs=0.05)
     assert 0.3 < driver.get("growth_rate") / growth < 0.7
-    before, cells = driver.get("total.mab_produced"), driver.get("amount.viable_cells")
+    before, cells = driver.get("produced.mab"), driver.get("amount.viable_cells")
     driver.step(60.0)
-    specific = (driver.get("total.mab_produced") - before) / cells * 60.0
+    specific = (driver.get("produced.mab") - before) / cells * 60.0
     assert 1.1 < specific / 8.18e-13 < 1.5
 
 
