@@ -207,7 +207,7 @@ def test_faults_replace_what_is_asked_for() -> None:
     assert stuck.output("ph") < sound.output("ph") - 0.05
     assert stuck.output("coolant_flow_actual") == 2.0
     assert stuck.output("base_flow") == 5.0
-    starved = Batch().grown().step(2 * HOUR, aeration_stuck_at=5.0)
+    starved = Batch().grown().step(2 * HOUR, aeration_stuck_at=1.0)
     assert starved["dissolved_oxygen"] < sound["dissolved_oxygen"] - 1.0
     # a fault at nothing at all is a fault too
     assert Batch().grown().step(HOUR, sugar_feed_stuck_at=0.0, oil_feed=0.0)["substrate"] < 1e-3
