@@ -16,7 +16,7 @@ from cosim import Scenario, Simulation, load_scenario
 
 PAGE = Path(__file__).parents[2] / "docs" / "models" / "penicillin_fermenter.md"
 SEEDS = range(1, 11)
-#: mean and standard deviation of ten batches of the authors' simulator [kg], and how many of them the loop does not help
+#: mean and standard deviation of ten batches of the authors' simulator [kg], and how many the loop does not help
 PUBLISHED_RECIPE, PUBLISHED_LOOP, PUBLISHED_NO_GAIN = (2670.0, 753.0), (3442.0, 242.0), 3
 STEPS = 1150
 
