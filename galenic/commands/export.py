@@ -20,6 +20,8 @@ EPILOG = """Examples:
 
     galenic export my_unit.py --out fmus
 
+    galenic export my_sensor.py:SoftSensor --out fmus    (a class: a component that has to be Python)
+
     galenic export tablet_press --fmi 2    (FMI 2.0 only)
 
     galenic export tablet_press --platform win64    (one binary only)
@@ -55,7 +57,11 @@ def export(
     The first build for Windows on a machine takes about a minute, later ones seconds.
 
     Of a scenario, every component that is a unit becomes `COMPONENT.fmu`, with the scenario's parameters and starts.
+
+    A class (FILE.py:CLASS), or a controller of a scenario that is your own class, becomes an FMU that needs Python
+    where it runs: FMI 2.0 Co-Simulation for Linux and Windows, through PythonFMU.
     """
+    from cosim.python_fmu import build_python_fmus, is_python_component
     from fmus import GalenicError, build_fmu
     from fmus.export import FMI_VERSIONS
     from fmus.toolchain import PLATFORM_NAMES, chosen_platforms
@@ -70,12 +76,22 @@ def export(
     wanted = platform or ["all"]
     names = [p.fmi_name for p in chosen_platforms(PLATFORM_NAMES if "all" in wanted else wanted)]
     console = output()
-    for model in _models(target):
+    for model in () if is_python_component(target) else _models(target):
         for version in versions:
             with _progress(f"{model.name} (FMI {version}.0)", names) as done:
                 file = build_fmu(model, out, fmi=version, platforms=names, on_binary=done)
             facts = f"FMI {version}.0, {file.stat().st_size / 1024:.0f} KiB: {', '.join(names)}"
             console.print(f"{file}  ({facts})", soft_wrap=True, markup=False)
+    # what has to be Python: a component, or a scenario's own controllers
+    for file in build_python_fmus(target, out, fmi=versions, platforms=names, on_left_out=_note):
+        facts = f"FMI 2.0, {file.stat().st_size / 1024:.0f} KiB; needs Python, 'galenic info' says which"
+        console.print(f"{file}  ({facts})", soft_wrap=True, markup=False)
+
+
+def _note(text: str) -> None:
+    from galenic.console import messages
+
+    messages().print(text, soft_wrap=True, markup=False)
 
 
 @contextmanager
