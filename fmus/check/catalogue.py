@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fmus.check import derivatives, equations, logging, probes, step_mode, structure, values, wrong_calls
+from fmus.check import derivatives, logging, probes, step_mode, structure, values, wrong_calls
 from fmus.check.job import CO_SIMULATION, MODEL_EXCHANGE, Job
-from fmus.check.probing import Probe
+from fmus.check.library import Library
+from fmus.check.probing import Found, Probe
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,18 @@ class Check:
             if claim not in job.flags:
                 return f"the FMU does not claim {_CLAIMS.get(claim, claim) if job.version == 2 else claim}"
         return self.unless(job)
+
+
+def _of_equations(name: str) -> Probe:
+    """A probe of a module that loads numpy, for the check that needs it to wait for."""
+
+    def probe(library: Library) -> Found:
+        from fmus.check import equations
+
+        made: Found = getattr(equations, name)(library)
+        return made
+
+    return probe
 
 
 _CLAIMS = {
@@ -86,7 +99,7 @@ _CHECKS = (
         version=3,
         interface=CO_SIMULATION,
     ),
-    Check("continuous states", equations.continuous_states, interface=MODEL_EXCHANGE),
+    Check("continuous states", _of_equations("continuous_states"), interface=MODEL_EXCHANGE),
     Check("two instances", probes.two_instances, unless=_single),
     Check("NaN input", probes.nan_input, unless=_no_input),
     Check(
@@ -98,7 +111,7 @@ _CHECKS = (
     ),
     Check(
         "derivatives",
-        equations.derivatives,
+        _of_equations("derivatives"),
         ("providesDirectionalDerivatives",),
         unless=_nothing_to_derive,
         interface=MODEL_EXCHANGE,
@@ -110,7 +123,7 @@ _CHECKS = (
         unless=_nothing_to_derive,
         version=3,
     ),
-    Check("dependencies", equations.dependencies, unless=_no_dependencies, interface=MODEL_EXCHANGE),
+    Check("dependencies", _of_equations("dependencies"), unless=_no_dependencies, interface=MODEL_EXCHANGE),
 )
 
 

@@ -33,6 +33,8 @@ class Instance(ABC):
 
     #: what goes on with a state
     kept: tuple[str, ...] = ("time", "ended")
+    #: how many steps the checking process's own solver made, where it integrates
+    solver_steps: int | None = None
 
     def __init__(
         self,

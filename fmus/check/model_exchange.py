@@ -26,6 +26,7 @@ class _RejectedError(Exception):
 class ModelExchange(Instance):
     """An instance for Model Exchange, in continuous-time mode between the steps."""
 
+    solver_steps = 0
     kept = ("time", "ended", "states", "nominals", "signs", "next_event", "size")
 
     def start(self) -> ModelExchange:

@@ -10,7 +10,6 @@ from fmus.check.fmi3 import Fmi3
 from fmus.check.instance import Instance
 from fmus.check.job import CO_SIMULATION, MODEL_EXCHANGE, SCHEDULED_EXECUTION, Value
 from fmus.check.library import DISCARD, FmuError, Library
-from fmus.check.model_exchange import ModelExchange
 from fmus.check.probing import (
     STEPS,
     Found,
@@ -87,7 +86,7 @@ def experiment(library: Library) -> Found:
     if one.ended:
         cut = f", then the FMU asks to end at t = {one.time:.6g} s"
     per_step = f"{1e6 * seconds / max(done, 1):.0f} us a step with reading {len(observed)} variables"
-    solver = f"; {one.solver_steps} solver steps, {one.events - 1} events" if isinstance(one, ModelExchange) else ""
+    solver = f"; {one.solver_steps} solver steps, {one.events - 1} events" if one.solver_steps is not None else ""
     kind = "default experiment" if whole else "no stop time given"
     return [], [], f"{done} steps of {job.step:g} s ({kind}){cut}; all finite{solver}; {per_step}"
 
