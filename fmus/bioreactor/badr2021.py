@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fmus.bioreactor.kinetics import GIGA, Broth, Effects, Kinetics, Rates, Start, left
+from fmus.errors import GalenicError, nearest
 from fmus.model import UnitModel
 
 _PAPER = "Badr et al. 2021 (Comput. Chem. Eng. 153, 107422), table 4"
@@ -65,7 +66,13 @@ _DECLARED = {
 
 
 def parameter_set(name: str) -> dict[str, float]:
-    """The start values ``kinetics.*`` of one of the paper's `PARAMETER_SETS`, for `UnitModel.with_starts`."""
+    """The start values ``kinetics.*`` of one of the paper's `PARAMETER_SETS`, for `UnitModel.with_starts`.
+
+    Raises:
+        GalenicError: there is no set of that name.
+    """
+    if name not in PARAMETER_SETS:
+        raise GalenicError(f"badr2021 has no parameter set '{name}'", cure=nearest(name, sorted(PARAMETER_SETS)))
     return {f"kinetics.{key}": value for key, value in (_NEGLIGIBLE | PARAMETER_SETS[name]).items()}
 
 

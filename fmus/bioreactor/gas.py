@@ -8,7 +8,7 @@ from typing import Any
 
 import casadi as ca
 
-from fmus.bioreactor.interface import ILLUSTRATIVE
+from fmus.bioreactor.interface import ILLUSTRATIVE, REFERENCE_TEMPERATURE
 from fmus.model import UnitModel
 
 _RIET = "van 't Riet 1979 (Ind. Eng. Chem. Process Des. Dev. 18, 357), coalescing; recalled, not read"
@@ -150,7 +150,7 @@ def transferred(
     With n_in of a gas sparged and G all gas [mmol/h], p its mean pressure and H the solubility. Bubbles are mixed: they
     hold what leaves, so that they exhaust and large vessels strip less carbon dioxide::
 
-        kLa = k (P/V)^a v_s^b (1.024)^(T - 20 degC)
+        kLa = k (P/V)^a v_s^b 1.024^(T - 37 degC)
         N   = kLa V (H p n_in - c G)/(G + kLa V H p)
     """
     coefficient = m.parameter("gas.kla_coefficient", 0.026, "1/s", "kLa at 1 W/m^3 and 1 m/s", source=_RIET)
@@ -170,8 +170,7 @@ def transferred(
         * coefficient
         * (vessel.power_input + 1e-12) ** by_power
         * (velocity + 1e-12) ** by_gas
-        * 1.024 ** (temperature - 293.15)
-        / 1.024**17.0
+        * 1.024 ** (temperature - REFERENCE_TEMPERATURE)
     )
     held = solubility(temperature)
 

@@ -8,7 +8,7 @@ from typing import Any
 from fmus.liquids import LiquidInlet, liquid_inlet
 from fmus.model import Role, UnitModel
 
-#: degC to K of the reference temperature 37 degC
+#: K, 37 degC: where the published kinetics hold
 REFERENCE_TEMPERATURE = 310.15
 ILLUSTRATIVE = "illustrative, uncalibrated"
 

@@ -73,7 +73,7 @@ def _rates(m: UnitModel, broth: Broth, effects: Effects) -> Rates:
 
 KORNECKI2018 = Kinetics(
     name="kornecki2018",
-    paper=_PAPER + "; structure Xing et al. 2010",
+    paper=_PAPER + "; structure recalled from Xing et al. 2010",
     start=Start(2.0, 0.3e6, 0.0, 35.0, 6.0, 0.0, 0.0),
     source="illustrative, uncalibrated",
     rates=_rates,

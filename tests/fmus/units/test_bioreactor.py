@@ -241,6 +241,33 @@ def test_off_gas_holds_what_was_sparged_and_not_taken_up() -> None:
     assert uptake - released == pytest.approx(stored, rel=1e-9)
 
 
+@pytest.mark.parametrize("volume", [2.0, 15000.0])
+def test_the_jacket_takes_away_what_cells_and_stirrer_make(volume: float, drive: Drive) -> None:
+    driver = drive("bioreactor_badr2021").start(
+        initial__volume=volume,
+        working_volume=2 * volume,
+        agitation_setpoint=100.0 * (50.0 / volume) ** (2 / 9),
+        initial__viable_cells=10e6,
+        growth_rate_factor=0.0,
+        effect__death_per_kelvin=0.0,
+    )
+    run_to(driver, 12.0)
+    diameter = (4e-3 * 2 * volume / (math.pi * 1.5)) ** (1 / 3)
+    wall = 4e-3 * volume / diameter
+    taken = 300.0 * wall * (driver.get("temperature") - driver.get("jacket.temperature"))
+    respired = 0.46e3 * driver.get("oxygen_uptake_rate") * volume / HOUR
+    stirred = driver.get("power_input") * 1e-3 * volume
+    assert respired > 0.3 * volume
+    assert taken == pytest.approx(respired + stirred, rel=0.01)
+
+
+def test_unknown_kinetics_and_parameter_sets_are_refused() -> None:
+    with pytest.raises(fmus.GalenicError, match="no bioreactor kinetics 'badr2012'"):
+        bioreactor("badr2012")
+    with pytest.raises(fmus.GalenicError, match="no parameter set 'perfusion'"):
+        parameter_set("perfusion")
+
+
 @pytest.mark.parametrize(("volume", "stirrer"), [(2.0, 205.0), (50.0, 100.0), (1000.0, 51.0), (15000.0, 28.0)])
 def test_the_inner_loops_hold_at_every_scale(volume: float, stirrer: float, drive: Drive) -> None:
     driver = drive("bioreactor_badr2021").start(

@@ -92,4 +92,4 @@ def test_surge_tank_stays_positive(drive: Drive, moves: list[tuple[float, float,
         tank.set(inlet__flow=into, outlet_flow_setpoint=out, inlet__mab=mab, pump_factor=factor)
         rows = tank.record(HOUR, 5, ["holdup.volume", "holdup.mab", "outlet.flow", "outlet.mab", "outlet.temperature"])
         assert np.all(np.isfinite(rows))
-        assert np.all(rows >= -1e-12)
+        assert np.all(rows >= -1e-9)  # what the integrator tolerates of 1 g/L
