@@ -57,7 +57,7 @@ static void log_3(void *e, int status, const char *category, const char *text) {
 #define CALL(result, name, types, ...) ((result (*) types)find(name)) (__VA_ARGS__)
 #define BOTH(name, types, ...) OK(CALL(int, version == 2 ? "fmi2" name : "fmi3" name, types, __VA_ARGS__))
 
-enum { MOST = 256 };
+enum { MOST = 1024 };
 typedef const unsigned *Refs;
 
 static void *library, *unit;

@@ -22,7 +22,7 @@ from fmus.check.functions import required_functions
 from fmus.toolchain import PLATFORM_NAMES, Platform, chosen_platforms, this_platform
 
 # an explicit method, events, an implicit equation, arrays
-UNITS = ["feed_frame", "loss_in_weight_feeder", "tablet_press", "twin_screw_granulator"]
+UNITS = ["feed_frame", "loss_in_weight_feeder", "tablet_press", "granule_hopper"]
 # folder in the FMU -> file, processors
 BINARIES = {
     2: {
