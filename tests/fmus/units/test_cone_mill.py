@@ -129,6 +129,12 @@ def test_granules_that_need_no_milling_pass_as_they_are(unit: str, drive: Drive)
     np.testing.assert_allclose(class_sizes(mill), small, atol=1e-6)
 
 
+@pytest.fixture
+def running(unit: str, drive: Drive) -> Any:
+    """One mill for all examples of a test: it goes on from where the last one left it."""
+    return feeding(drive(unit).start(), FEED)
+
+
 @pytest.mark.parametrize("unit", UNITS)
 @QUICK
 @given(
@@ -138,8 +144,8 @@ def test_granules_that_need_no_milling_pass_as_they_are(unit: str, drive: Drive)
         max_size=5,
     )
 )
-def test_it_stays_positive_and_finite(unit: str, drive: Drive, moves: list[tuple[float, ...]]) -> None:
-    mill = feeding(drive(unit).start(), FEED)
+def test_it_stays_positive_and_finite(running: Any, moves: list[tuple[float, ...]]) -> None:
+    mill = running
     outputs = [v.name for v in mill.description.modelVariables if v.causality == "output" and v.type == "Real"]
     bounded = ("outlet.mass_flow", "outlet.moisture", "holdup.mass", "holdup.api_mass", "holdup.water")
     for flow, moisture, speed, wear, blinding in moves:
