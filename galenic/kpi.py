@@ -58,6 +58,7 @@ def compute(
     run = _Run(scenario, section, frame, units)
     kpis = run.quality()
     kpis += run.waste()
+    kpis += run.final()
     kpis += run.design_space()
     kpis += run.solver()
     if section.balance is not None:
@@ -230,6 +231,17 @@ class _Run:
                 Kpi("design_space_outside_s", "time outside design space", float(self.dt[both].sum()), "s",
                     "time after the warm-up with a setpoint or a quality attribute outside the design space")
             )  # fmt: skip
+        return kpis
+
+    def final(self) -> list[Kpi]:
+        kpis = []
+        for name, section in self.section.final.items():
+            if section.signal not in self.frame:
+                continue
+            values = self.column(section.signal)
+            value = float(values[-1]) if len(values) else math.nan
+            label, unit = name.replace("_", " "), self.units[section.signal]
+            kpis.append(Kpi(f"final_{name}", label, value, unit, f"{section.signal} at the end", section.better))
         return kpis
 
     def solver(self) -> list[Kpi]:

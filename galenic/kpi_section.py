@@ -8,6 +8,8 @@
         weight: {signal: press.tablet_weight, target: 226 mg, limits: 5 %, reject: 5 %}
         hardness: {signal: press.hardness, target: 51 N, limits: [40 N, 62 N], tablet_cv: 6 %}
         label_claim: {signal: press.label_claim, target: 100 %, limits: [95 %, 105 %]}
+      final:
+        yield: {signal: fermenter.penicillin_yield, better: higher}
       design_space: {file: press_design_space.yaml}
       solver: {time: mpc.solve_time, failures: mpc.failures}
       balance:
@@ -22,7 +24,7 @@ A limit is one relative half-width about the target (``5 %``) or two absolute va
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -86,6 +88,13 @@ class SolverSection(_Section):
     failures: str | None = None
 
 
+class FinalSection(_Section):
+    """A signal whose value at the end counts: a yield, a titre, a time."""
+
+    signal: str
+    better: Literal["higher", "lower"] | None = None
+
+
 class BalanceSection(_Section):
     """Prefixes of signals: ``.mass`` and ``.api_mass`` below all but ``links`` (``.mass_flow``, ``.api_fraction``)."""
 
@@ -100,6 +109,7 @@ class KpiSection(_Section):
 
     product: ProductSection = Field(default_factory=ProductSection)
     quality: dict[str, QualitySection] = {}
+    final: dict[str, FinalSection] = {}
     design_space: DesignSpaceSection | None = None
     solver: SolverSection | None = None
     balance: BalanceSection | None = None
@@ -112,6 +122,8 @@ class KpiSection(_Section):
                 named[signal] = ("product", key)
         for name, quality in self.quality.items():
             named[quality.signal] = ("quality", name, "signal")
+        for name, final in self.final.items():
+            named[final.signal] = ("final", name, "signal")
         if self.solver is not None:
             named[self.solver.time] = ("solver", "time")
             if self.solver.failures is not None:

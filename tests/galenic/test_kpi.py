@@ -177,3 +177,10 @@ def test_the_balance_needs_what_is_on_the_links() -> None:
     section, frame = synthetic_line()
     mass, _ = balance_errors(section.model_copy(update={"links": []}), frame, 0.5)
     assert mass.value > 1e-4
+
+
+def test_a_value_at_the_end_is_reported_with_its_unit_and_direction() -> None:
+    frame = frame_of([0, 1, 2], p__mass=[0.0, 5.0, 8.0])
+    kpis = values(frame, final={"batch_yield": {"signal": "p.mass", "better": "higher"}})
+    kpi = kpis["final_batch_yield"]
+    assert (kpi.value, kpi.unit, kpi.label, kpi.better) == (8.0, "g", "batch yield", "higher")

@@ -47,6 +47,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "kpis": kpi_section.KpiSection,
     "kpis/product": kpi_section.ProductSection,
     "kpis/quality": kpi_section.QualitySection,
+    "kpis/final": kpi_section.FinalSection,
     "kpis/design_space": kpi_section.DesignSpaceSection,
     "kpis/solver": kpi_section.SolverSection,
     "kpis/balance": kpi_section.BalanceSection,
