@@ -57,19 +57,18 @@ def _interface(description: Any, interface: str, folder: Path, names: set[str], 
         if reason:
             yield Verdict.skipped(name, reason)
             continue
-        verdict, hung = _run(job.for_check(name))
+        verdict, obstacle = _run(job.for_check(name))
         if name == "instantiation" and verdict.outcome == Outcome.FAILED:
             why = "the FMU cannot be instantiated"
             if "needsExecutionTool" in job.flags:
                 why = "the FMU needs the tool that made it"
                 verdict = Verdict.skipped(name, f"{why}; without it: {verdict.found}")
         yield verdict
-        if hung:
-            why = f"the FMU hung in '{name}'"
+        why = why or obstacle
 
 
-def _run(job: Job) -> tuple[Verdict, bool]:
-    """The verdict of the checking process, and whether it had to be stopped."""
+def _run(job: Job) -> tuple[Verdict, str]:
+    """The verdict of the checking process, and what keeps the following checks from being made, if something does."""
     with tempfile.TemporaryDirectory(prefix="galenic-check-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         job.write(folder / "job.json")
@@ -85,7 +84,7 @@ def _run(job: Job) -> tuple[Verdict, bool]:
             status = process.wait(job.time_limit)
         except subprocess.TimeoutExpired:
             doing = f"hangs in {_last_call(folder)}; stopped after {job.time_limit:g} s"
-            return Verdict.judged(job.check, [doing], [], ""), True
+            return Verdict.judged(job.check, [doing], [], ""), f"the FMU hung in '{job.check}'"
         finally:
             process.kill()
             process.wait()
@@ -93,11 +92,13 @@ def _run(job: Job) -> tuple[Verdict, bool]:
         if not (folder / "trace").exists():
             raise RuntimeError(f"check '{job.check}': the checking process does not begin; {_cause(status)}")
         if not result_file.exists():
-            return Verdict.judged(job.check, [f"crashes in {_last_call(folder)}: {_cause(status)}"], [], ""), False
+            return Verdict.judged(job.check, [f"crashes in {_last_call(folder)}: {_cause(status)}"], [], ""), ""
         result = json.loads(result_file.read_text(encoding="utf-8"))
     if "defect" in result:
         raise RuntimeError(f"check '{job.check}' of {job.library}: {result['defect']}")
-    return Verdict.judged(job.check, result["failures"], result["warnings"], result["fine"]), False
+    if "skipped" in result:
+        return Verdict.skipped(job.check, result["skipped"]), f"'{job.check}' took too long"
+    return Verdict.judged(job.check, result["failures"], result["warnings"], result["fine"]), ""
 
 
 def _last_call(folder: Path) -> str:

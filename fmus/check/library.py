@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes as c
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ OK, WARNING, DISCARD, ERROR, FATAL = range(5)
 _STATUS = ("OK", "Warning", "Discard", "Error", "Fatal", "Pending")
 _TRACE_WIDTH = 200
 _MOST_MESSAGES = 100
+_SHARE = 0.7
 
 _LOGGERS = {
     2: c.CFUNCTYPE(None, c.c_void_p, c.c_char_p, c.c_int, c.c_char_p, c.c_char_p),
@@ -35,6 +37,10 @@ class FmuError(Exception):
         return self.status in {DISCARD, ERROR}
 
 
+class TooSlowError(Exception):
+    """The check would not end within the time limit, without the FMU being at fault; the text says how far it came."""
+
+
 class _Callbacks(c.Structure):
     """fmi2CallbackFunctions."""
 
@@ -52,6 +58,7 @@ class Library:
 
     def __init__(self, job: Job, trace: Path) -> None:
         self.job = job
+        self._deadline = time.monotonic() + _SHARE * job.time_limit
         self.prefix = f"fmi{job.version}"
         self.messages: list[str] = []
         self.nulls: set[str] = set()
@@ -65,6 +72,11 @@ class Library:
             raise FmuError(f"the library cannot be loaded: {error}") from error
         self.logger = _LOGGERS[job.version](self._log2 if job.version == 2 else self._log3)
         self.callbacks = self._callbacks() if job.version == 2 else None
+
+    def hurry(self, reached: float) -> None:
+        """Stop the check while there is time to say that it was stopped."""
+        if time.monotonic() > self._deadline:
+            raise TooSlowError(f"the check's own solver is at t = {reached:.6g} s when its time is over")
 
     def mark(self, text: str) -> None:
         """Say what happens next."""

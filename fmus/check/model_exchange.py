@@ -104,6 +104,7 @@ class ModelExchange(Instance):
 
     def _solver_step(self, end: float) -> bool:
         """One step of the solver, not beyond ``end``; whether there is an event where it ends."""
+        self.library.hurry(self.time)
         step = self._accepted(end)
         crossed = self._crosses(step, 1.0)
         share = self._locate(step) if crossed else 1.0

@@ -10,18 +10,21 @@ from pathlib import Path
 
 from fmus.check.catalogue import checks
 from fmus.check.job import Job
-from fmus.check.library import FmuError, Library
+from fmus.check.library import FmuError, Library, TooSlowError
 
 
 def main(folder: Path) -> None:
     """Run the check in ``folder/job.json``, write ``folder/result.json``, and leave without cleaning up."""
     job = Job.read(folder / "job.json")
+    result: dict[str, object]
     try:
         library = Library(job, folder / "trace")
         failures, warnings, fine = checks(job.version, job.interface)[job.check].probe(library)
         if library.nulls:
             failures.append(f"it logs with {' and '.join(sorted(library.nulls))} NULL")
         result = {"failures": failures, "warnings": warnings, "fine": fine}
+    except TooSlowError as slow:
+        result = {"skipped": f"{slow}; --time-limit gives it more"}
     except FmuError as failure:
         result = {"failures": [str(failure)], "warnings": [], "fine": ""}
     except Exception:

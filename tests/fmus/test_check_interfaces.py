@@ -147,6 +147,12 @@ def test_solver_that_hangs_is_stopped(tmp_path: Path) -> None:
     assert found.found.startswith("hangs in fmi2GetDerivatives at t = 0.2")
 
 
+def test_equations_that_are_slow_to_integrate_are_no_fault(tmp_path: Path) -> None:
+    found = verdict(odd(tmp_path, 2, EXCHANGE, "SLOW"), "run", time_limit=3.0)
+    assert found.outcome == Outcome.SKIPPED
+    assert found.found.startswith("not checked: the check's own solver is at t = ")
+
+
 def test_a_dependency_that_the_model_structure_lacks_is_found(tmp_path: Path) -> None:
     replace = ('<Unknown index="6" dependencies="1 5"/>', '<Unknown index="6" dependencies="5"/>')
     file = write_odd_fmu(tmp_path / "odd.fmu", description=MODEL_EXCHANGE, replace=replace)
