@@ -10,9 +10,6 @@ def fluid_bed_dryer_fast() -> UnitModel:
     """Build the fast dryer: the equations of `fluid_bed_dryer`, but for the size of the granules.
 
     Of each cell's size distribution it carries mass, mean and mean square of the logarithm. The median that the drying
-    rate depends on is that of the log-normal distribution with these moments, and so are the outlet's classes. The
-    integrator's tolerance is wider; balances close all the same.
+    rate depends on is that of the log-normal distribution with these moments, and so are the outlet's classes.
     """
-    model = fluid_bed_dryer("fluid_bed_dryer_fast", classes=False)
-    model.relative_tolerance, model.absolute_tolerance = 1e-6, 1e-8
-    return model
+    return fluid_bed_dryer("fluid_bed_dryer_fast", classes=False)

@@ -47,7 +47,7 @@ class _Vial(NamedTuple):
 
     @property
     def ice_per_height(self) -> Any:
-        """Ice per height of frozen product [g/cm]."""
+        """Ice per height of frozen product [g/cm]; 1.5 % more than the water of the default solution, see the page."""
         ice = 1.0 - self.solids * self.solution_density / self.solute_density
         return self.product_area * self.ice_density * ice
 
