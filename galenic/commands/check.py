@@ -76,7 +76,7 @@ def _show(console: Console, file: Path, verdicts: Iterable[Verdict]) -> list[Ver
     table.add_column("check", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("found", ratio=1, overflow="fold")
-    done = []
+    done: list[Verdict] = []
     with messages().status(f"Checking {file.name}") as status:
         for verdict in verdicts:
             if verdict.interface and (not done or done[-1].interface != verdict.interface):
