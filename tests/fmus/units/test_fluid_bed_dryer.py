@@ -245,12 +245,11 @@ def test_cells_report_what_they_do(drive: Drive) -> None:
     assert cells == [discharging, drying, drying, filling, empty, empty]
 
 
-@pytest.mark.parametrize("fmi", [2, 3])
-def test_model_exchange_turns_the_carousel_too(fmi: int) -> None:
+def test_model_exchange_turns_the_carousel_too() -> None:
     names = ["index", "discharge_count", "lod", "holdup.mass", "balance.evaporated"]
     kinds = [
         fmpy.simulate_fmu(
-            str(fmus.build_fmu(fmus.unit_model("fluid_bed_dryer_fast"), fmi=fmi)),
+            str(fmus.build_fmu(fmus.unit_model("fluid_bed_dryer_fast"))),
             fmi_type=kind,
             stop_time=1100.0,
             output_interval=10.0,
@@ -261,7 +260,7 @@ def test_model_exchange_turns_the_carousel_too(fmi: int) -> None:
         for kind in ("CoSimulation", "ModelExchange")
     ]
     for name in names:
-        np.testing.assert_allclose(kinds[1][name][-1], kinds[0][name][-1], rtol=1e-4, err_msg=name)
+        np.testing.assert_allclose(kinds[1][name][-1], kinds[0][name][-1], rtol=1e-5, err_msg=name)
     assert kinds[0]["discharge_count"][-1] == 4
 
 
