@@ -37,8 +37,10 @@ class PythonUnit(Fmi2Slave):
 
     def do_step(self, time: float, size: float) -> bool:
         f = self.functions
+        self.x = f.settle(time, self.x, self.u, self.p)
         z = f.algebraic(time, self.x, self.u, self.p)
         self.x, _, means = f.step(time, size, self.x, z, self.u, self.p)
+        self.x = f.settle(time + size, self.x, self.u, self.p)
         z = f.algebraic(time + size, self.x, self.u, self.p)
         self.y[:] = np.asarray(f.outputs(time + size, self.x, z, self.u, self.p, means)).ravel()
         return True

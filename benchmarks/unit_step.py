@@ -138,7 +138,9 @@ class Peers:
             y: Any = None
             for k in range(first, first + steps):
                 t, u[self.real] = k * SIZE, self.moved(k)
+                x = f.settle(t, x, u, p)
                 x, _, means = f.step(t, SIZE, x, f.algebraic(t, x, u, p), u, p)
+                x = f.settle(t + SIZE, x, u, p)
                 y = f.outputs(t + SIZE, x, f.algebraic(t + SIZE, x, u, p), u, p, means)
             return np.asarray(y).ravel()[real]
 

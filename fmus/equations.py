@@ -55,6 +55,18 @@ class UnitFunctions:
     cotangent: Any
     initial_tangent: Any
 
+    def settle(self, t: float, x: Any, u: Any, p: Any) -> Any:
+        """The states after the events that are due, as the FMU settles them before and after each step."""
+        if self.step_to_event is None:
+            return x
+        for _ in range(10 + self.indicators.numel_out(0)):
+            e = self.indicators(t, x, self.algebraic(t, x, u, p), u, p).full().ravel()
+            due = (e < 0) | ((e == 0) & (self.slopes(t, x, u, p).full().ravel() < 0))
+            if not due.any():
+                break
+            x = self.transition(int(due.argmax()), t, x, u, p)
+        return x
+
 
 def unit_functions(model: UnitModel) -> UnitFunctions:
     """Build the functions of ``model``. Raises GalenicError where the model is not complete."""

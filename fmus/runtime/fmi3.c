@@ -408,11 +408,17 @@ static Status step_in_parts(Instance *m, double time, double h, bool *event, boo
             inputs_moved |= m->inputs_moved;
         }
     }
+    if (to_event && m->now.pending < 0 && N_E > 0) {
+        if (solve_algebraic(m)) return FAIL("%s: no consistent state at t = %g s", m->name, TIME(m));
+        int due = due_event(m);
+        if (due < 0) return FAIL("%s: no consistent state at t = %g s", m->name, TIME(m));
+        if (due < N_E) m->now.pending = due;
+    }
     *event = m->now.pending >= 0;
     *early = TIME(m) < time + h;
     /* the derivative of a step is that of a whole one with constant inputs */
     m->now.last_step = *early || *event || inputs_moved ? 0 : h;
-    return end_step(m);
+    return end_step(m, !to_event);
 }
 
 FMI_EXPORT fmi3Status API(fmi3DoStep)(fmi3Instance c, fmi3Float64 time, fmi3Float64 h, fmi3Boolean no_rollback,

@@ -416,7 +416,12 @@ static int integrate(Instance *m, double h, int to_event) {
         FAIL("%s: the integrator failed between t = %g s and t = %g s", m->name, TIME(m), TIME(m) + h);
         return 1;
     }
-    for (int i = 0; i < N_X; ++i) states(m)[i] = without_denormals(m->scratch_x[i]);
+    for (int i = 0; i < N_X; ++i) {
+        double old = states(m)[i], new = without_denormals(m->scratch_x[i]);
+        /* a discrete state that no event changed: the integrator's linear algebra leaves rounding noise in it */
+        int noise = model_discrete[i] && fabs(new - old) <= 1e-12 * fmax(fabs(old), model_nominal[i]);
+        states(m)[i] = noise ? old : model_discrete[i] && model_kind[FIRST_X + i] != 'R' ? round(new) : new;
+    }
     m->now.pending = (int)m->reached[0];
     return 0;
 }
@@ -442,8 +447,9 @@ static void remember_step(Instance *m) {
     m->inputs_moved = 0;
 }
 
-static Status end_step(Instance *m) {
-    if (solve_algebraic(m) || evaluate_outputs(m))
+/* an event that is due just where the step ends belongs to it, so that what is read there is what follows from it */
+static Status end_step(Instance *m, int settle) {
+    if (solve_algebraic(m) || (settle && settle_events(m)) || evaluate_outputs(m))
         return FAIL("%s: the outputs cannot be evaluated at t = %g s", m->name, TIME(m));
     m->now.dirty = RATES;
     return OK;
@@ -459,7 +465,7 @@ static Status whole_step(Instance *m, double time, double h) {
     memcpy(m->now.v + FIRST_Q, m->scratch_q, N_Q * sizeof(double));
     TIME(m) = time + h;
     m->now.last_step = h;
-    return end_step(m);
+    return end_step(m, 1);
 }
 
 /* ---- Model Exchange -------------------------------------------------------------------------------------------- */

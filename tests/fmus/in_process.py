@@ -58,7 +58,9 @@ class Equations:
         f, p, rows = self.f, self.p, []
         for k in range(steps):
             t, end, u = k * size, (k + 1) * size, self.inputs(held(k))
+            self.x = f.settle(t, self.x, u, p)
             self.x, _, means = f.step(t, size, self.x, f.algebraic(t, self.x, u, p), u, p)
+            self.x = f.settle(end, self.x, u, p)
             z = f.algebraic(end, self.x, u, p)
             y = f.outputs(end, self.x, z, u, p, means)
             rows.append(_row(self.x, z, y))
