@@ -8,6 +8,8 @@ Columns of times: the FMU in a C loop, the FMU through FMPy. Columns of ratios, 
     PythonFMU   an FMU whose `do_step` calls the same functions (python_slave.py); both in the C loop
     by hand     FMU to a hand-written C loop of the same method (unit_step.c; feed_frame only); both in C
 
+The last column is the simulated time over the time that the C loop takes for it, with steps of 1 s.
+
 All take the same steps of 1 s with inputs that swing by 5 % (where that leaves a range: that rest), take turns, and are
 checked to agree.
 """
@@ -226,13 +228,13 @@ def measure(unit: str, folder: Path, library: ctypes.CDLL, steps: int, repeats: 
         # it is quick: more steps, from its own start
         again = peers.in_c(_slave(fmus.build_fmu(peers.model, folder)))
         *_, hand = compare(again, peers.by_hand(), 20 * steps, repeats)
-    return [in_c, fmpy, casadi, python, hand]
+    return [in_c, fmpy, casadi, python, hand, None if in_c is None else 1e6 * SIZE / in_c]
 
 
 def main() -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("units", nargs="*", default=UNITS, metavar="UNIT", help=f"default: {' '.join(UNITS)}")
+    parser.add_argument("units", nargs="*", default=UNITS, metavar="UNIT", help=f"or all; default: {' '.join(UNITS)}")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
@@ -244,12 +246,13 @@ def main() -> None:
         compiled = compile_shared_library(source, "unit_step.c", platform, "unit_step")
         binary.write_bytes(compiled[0] if len(compiled) == 1 else universal_binary(compiled))
         library = ctypes.CDLL(str(binary))
-        print(f"{'':24}{'one step [us]':^24}{'ratios':^36}")
-        heads = ("FMU in C", "FMU in FMPy", "CasADi/FMU", "PythonFMU/FMU", "FMU/by hand")
-        print(f"{'unit':24}" + "".join(f"{head:>14}" for head in heads))
-        for unit in arguments.units:
+        print(f"{'':27}{'one step [us]':^26}{'ratios':^42}{'simulated time':>14}")
+        heads = ("FMU in C", "FMU in FMPy", "CasADi/FMU", "PythonFMU/FMU", "FMU/by hand", "over time")
+        print(f"{'unit':27}" + "".join(f"{head:>14}" for head in heads))
+        for unit in fmus.unit_names() if "all" in arguments.units else arguments.units:
             row = measure(unit, folder, library, arguments.steps, arguments.repeats)
-            print(f"{unit:24}" + "".join(f"{'' if x is None else format(x, '.2f'):>14}" for x in row), flush=True)
+            cells = ("" if x is None else f"{x:,.0f}" if x >= 1e4 else f"{x:.2f}" for x in row)
+            print(f"{unit:27}" + "".join(f"{cell:>14}" for cell in cells), flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
