@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import casadi as ca
 
-from fmus.milling import broken, declare, declare_outputs, declare_vessel
 from fmus.model import UnitModel
+from fmus.physics.milling import broken, declare, declare_outputs, declare_vessel
 
 
 def cone_mill() -> UnitModel:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import casadi as ca
 
-from fmus.milling import declare, declare_outputs, declare_vessel, steady
 from fmus.model import UnitModel
+from fmus.physics.milling import declare, declare_outputs, declare_vessel, steady
 
 
 def cone_mill_fast() -> UnitModel:

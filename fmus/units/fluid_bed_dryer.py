@@ -10,12 +10,13 @@ from typing import Any
 
 import casadi as ca
 
-from fmus import fluid_bed, granules, psychrometrics
-from fmus.carousel import PHASES, Carousel, Times, carousel
-from fmus.dryer_batches import Batches, LastBatch, batches
-from fmus.fluid_bed import Air, Bed, Drying, Kinetics
+from fmus import granules
 from fmus.granules import GranuleInlet, granule_inlet, granule_outlet
 from fmus.model import Role, UnitModel
+from fmus.physics import fluid_bed, psychrometrics
+from fmus.physics.carousel import PHASES, Carousel, Times, carousel
+from fmus.physics.dryer_batches import Batches, LastBatch, batches
+from fmus.physics.fluid_bed import Air, Bed, Drying, Kinetics
 from fmus.streams import holdup
 
 CELLS = 6

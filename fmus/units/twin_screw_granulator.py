@@ -10,11 +10,11 @@ from typing import Any
 
 import casadi as ca
 
-from fmus import population_balance as pb
 from fmus.blocks import block
-from fmus.granulation import CELLS, GRID, NUCLEI, Granulator, declare, declare_outputs, moved
 from fmus.granules import GranuleFlow, temperature
 from fmus.model import UnitModel
+from fmus.physics import population_balance as pb
+from fmus.physics.granulation import CELLS, GRID, NUCLEI, Granulator, declare, declare_outputs, moved
 
 #: contents of a cell by size class, then those of the whole cell: unit, description, nominal
 _BY_CLASS = {

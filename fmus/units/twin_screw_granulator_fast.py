@@ -7,10 +7,10 @@ from typing import Any
 import casadi as ca
 
 from fmus.blocks import block
-from fmus.granulation import CELLS, declare, declare_outputs
-from fmus.granulation_map import sizes
 from fmus.granules import GranuleFlow, temperature
 from fmus.model import UnitModel
+from fmus.physics.granulation import CELLS, declare, declare_outputs
+from fmus.physics.granulation_map import sizes
 
 _CONTENTS = {
     "solids": ("kg", "dry solids of the nuclei", 1e-2),

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fmus import population_balance as pb
 from fmus.granules import N_SIZES, SIZE_EDGES, SIZES
+from fmus.physics import population_balance as pb
 
 Drive = Callable[..., Any]
 UNITS = ["cone_mill", "cone_mill_fast"]

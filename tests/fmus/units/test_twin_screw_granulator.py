@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 import fmus
-from fmus import population_balance as pb
-from fmus.granulation import CELLS, Granulator
-from fmus.granulation_map import CENTRE, WIDTH, sizes, sizes_at_rest
 from fmus.granules import N_SIZES, SIZE_EDGES
+from fmus.physics import population_balance as pb
+from fmus.physics.granulation import CELLS, Granulator
+from fmus.physics.granulation_map import CENTRE, WIDTH, sizes, sizes_at_rest
 from fmus.units.twin_screw_granulator import arriving, chain, split
 
 Drive = Callable[..., Any]

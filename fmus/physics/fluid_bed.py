@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import casadi as ca
 import numpy as np
 
-from fmus import granules, psychrometrics
+from fmus import granules
 from fmus.granules import N_SIZES, SIZE_EDGES, SIZES
+from fmus.physics import psychrometrics
 
 _LOG_SIZES = np.log(SIZES / SIZES[0])
 _LOG_STEP = float(_LOG_SIZES[1])

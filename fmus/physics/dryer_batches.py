@@ -10,10 +10,10 @@ from typing import Any
 
 import casadi as ca
 
-from fmus import fluid_bed
-from fmus.fluid_bed import Bed, Kinetics, Rate
 from fmus.granules import GranuleFlow, GranuleInlet, enthalpy
 from fmus.model import UnitModel
+from fmus.physics import fluid_bed
+from fmus.physics.fluid_bed import Bed, Kinetics, Rate
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Batches:
     last: LastBatch
 
     def jumps(self, moves: Any, filled: Any, following: Any, leaves: Any) -> dict[str, Any]:
-        """What jumps in the carousel's event, see `fmus.carousel.carousel`.
+        """What jumps in the carousel's event, see `fmus.physics.carousel.carousel`.
 
         When the inlet moves on, the cell keeps what was collected, and the next one's heel starts the next collection.
         When the discharge of a cell starts, it becomes the last batch.

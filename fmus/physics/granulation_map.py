@@ -14,8 +14,8 @@ import casadi as ca
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from fmus import population_balance as pb
-from fmus.granulation import CELLS, GRID, NUCLEI, operators
+from fmus.physics import population_balance as pb
+from fmus.physics.granulation import CELLS, GRID, NUCLEI, operators
 
 #: aggregation [m^5/kg] and breakage [1] at the defaults; the map spans a factor of e^width both ways
 CENTRE = (1.79e-6, 7.2)

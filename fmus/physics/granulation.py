@@ -9,10 +9,10 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from fmus import population_balance as pb
 from fmus.blocks import block
 from fmus.granules import SIZE_EDGES, GranuleFlow, enthalpy, granule_outlet, temperature
 from fmus.model import Role, UnitModel
+from fmus.physics import population_balance as pb
 from fmus.streams import holdup, solid_inlet
 
 #: the barrel is a chain of this many equal cells

@@ -12,7 +12,7 @@ import pytest
 from scipy.integrate import quad, solve_ivp
 from scipy.special import ive
 
-from fmus import population_balance as pb
+from fmus.physics import population_balance as pb
 
 Density = Callable[[float], float]
 DURATION = {"constant": 4.0, "sum": 1.0}

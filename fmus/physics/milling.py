@@ -8,10 +8,10 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from fmus import population_balance as pb
 from fmus.blocks import block
 from fmus.granules import N_SIZES, SIZE_EDGES, SIZES, GranuleFlow, GranuleInlet, granule_inlet, granule_outlet
 from fmus.model import Role, UnitModel
+from fmus.physics import population_balance as pb
 from fmus.streams import holdup
 
 #: cumulative mass of fragments (x/y)^q by diameter
