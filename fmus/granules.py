@@ -7,7 +7,6 @@ without conversion; in FMI 3.0 it is one array, in FMI 2.0 scalars ``outlet.size
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,14 +148,7 @@ def granule_inlet(
     return declared
 
 
-def granule_outlet(
-    m: UnitModel,
-    flow: GranuleFlow,
-    held: GranuleFlow,
-    name: str = "outlet",
-    *,
-    sized: Callable[[Any], Any] = lambda size: size,
-) -> None:
+def granule_outlet(m: UnitModel, flow: GranuleFlow, held: GranuleFlow, name: str = "outlet") -> None:
     """Declare the outputs ``name.*``: the means of ``flow`` over the last communication step.
 
     Args:
@@ -164,11 +156,9 @@ def granule_outlet(
         flow: what leaves each second.
         held: what is held up, whose composition stands in while nothing flows.
         name: of the stream.
-        sized: a linear map of the size classes, applied once a step to the mean of ``flow.size`` instead of in every
-            stage of the integrator.
     """
     dry, api, water, volume, heat = (m.mean(part) for part in (flow.dry, flow.api, flow.water, flow.volume, flow.heat))
-    size = sized(m.mean(flow.size))
+    size = m.mean(flow.size)
     flowing = dry > _STILL
     held_dry = ca.fmax(held.dry, 1e-12)
 

@@ -141,14 +141,13 @@ static double without_denormals(double value) { return fabs(value) < 1e-100 ? 0.
 
 /* ---- evaluation ------------------------------------------------------------------------------------------------ */
 
-static int solve_algebraic(Instance *m) {
-    if (N_Z == 0) return 0;
+/* arguments of what is evaluated without the unknowns, and of what is evaluated with them */
+static void unsolved(Instance *m, double *result) {
     m->arg[0] = &TIME(m);
     m->arg[1] = states(m);
     m->arg[2] = inputs(m);
     m->arg[3] = parameters(m);
-    m->res[0] = unknowns(m);
-    return galenic_algebraic(m->arg, m->res, m->iw, m->w, 0);
+    m->res[0] = result;
 }
 
 static void present(Instance *m, double *result) {
@@ -158,6 +157,12 @@ static void present(Instance *m, double *result) {
     m->arg[3] = inputs(m);
     m->arg[4] = parameters(m);
     m->res[0] = result;
+}
+
+static int solve_algebraic(Instance *m) {
+    if (N_Z == 0) return 0;
+    unsolved(m, unknowns(m));
+    return galenic_algebraic(m->arg, m->res, m->iw, m->w, 0);
 }
 
 static int evaluate_indicators(Instance *m) {
@@ -204,11 +209,7 @@ static int due_event(Instance *m) {
     }
     if (!at_zero) return N_E;
     double slope[N_E + 1];
-    m->arg[0] = &TIME(m);
-    m->arg[1] = states(m);
-    m->arg[2] = inputs(m);
-    m->arg[3] = parameters(m);
-    m->res[0] = slope;
+    unsolved(m, slope);
     if (galenic_slopes(m->arg, m->res, m->iw, m->w, 0)) return -1;
     for (int e = 0; e < N_E; ++e)
         if (m->now.v[FIRST_E + e] == 0 && slope[e] < 0) return e;
