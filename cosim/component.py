@@ -81,7 +81,7 @@ class Component(Protocol):
         """Work on these contiguous arrays from now on. Called once, before `initialize`."""
 
     def initialize(self, start_time: float) -> None:
-        """Apply parameters and start values, initialise at ``start_time`` in s and write ``output_values``."""
+        """Apply parameters and ``input_values``, initialise at ``start_time`` in s and write ``output_values``."""
 
     def do_step(self, communication_point: float, step_size: float) -> None:
         """Read ``input_values``, advance from ``communication_point`` by ``step_size`` (s), write ``output_values``."""

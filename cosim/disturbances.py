@@ -123,11 +123,15 @@ class Disturbance:
         self.period = period
         self._base = base
         self._contributions = tuple(contributions)
+        self._at = math.nan
         self._min = -math.inf if port.min is None else port.min
         self._max = math.inf if port.max is None else port.max
 
     def do_step(self, communication_point: float, step_size: float) -> None:  # noqa: ARG002 (the contract's signature)
-        """Write the sum at ``communication_point``."""
+        """Write the sum at ``communication_point``; a second call there draws nothing new."""
+        if communication_point == self._at:
+            return
+        self._at = communication_point
         value = self._base
         for contribution in self._contributions:
             value += contribution(communication_point)

@@ -78,7 +78,7 @@ class FmuComponent:
         self.input_values, self.output_values = input_values, output_values
 
     def initialize(self, start_time: float) -> None:
-        """Load and instantiate the FMU, set parameters and start values, initialise it, read its outputs.
+        """Load and instantiate the FMU, set parameters and the present inputs, initialise it, read its outputs.
 
         Raises:
             GalenicError: the binary does not load, or the FMU refuses a value or fails to initialise.
@@ -88,10 +88,10 @@ class FmuComponent:
             fmu = self._fmu
             with np.errstate(all="ignore"):
                 self._during("fmi2SetupExperiment", fmu.setupExperiment, startTime=start_time)
-                self._set(self._variables[name] for name in self.values)
+                self._set(self.values)
                 self._during("fmi2EnterInitializationMode", fmu.enterInitializationMode)
-                known = {p.name for p in self.inputs if p.start is not None}
-                self._set(self._variables[name] for name in known)
+                present = zip(self.inputs, self.input_values.tolist(), strict=True)
+                self._set({port.name: value for port, value in present if port.start is not None or value != 0.0})
                 self._during("fmi2ExitInitializationMode", fmu.exitInitializationMode)
             self._set_inputs, self._get_outputs = self._accessors()
             self._step, self._instance = fmu.dll["fmi2DoStep"], ctypes.c_void_p(fmu.component)
@@ -157,14 +157,14 @@ class FmuComponent:
         fmu = self._fmu = load_library(self.archive, Path(self._directory.name), self.name)
         self._during("fmi2Instantiate", fmu.instantiate, callbacks=self._log.callbacks())
 
-    def _set(self, variables: Any) -> None:
-        """Set the variables to ``values`` or, for inputs, to their start values."""
-        for variable in variables:
+    def _set(self, values: Mapping[str, float]) -> None:
+        """Set variables by name, each value in the variable's unit."""
+        for name, value in values.items():
+            variable = self._variables[name]
             kind = _KINDS[variable.type]
-            value = self._port(variable).start
             setter = {"real": "setReal", "integer": "setInteger", "boolean": "setBoolean"}[kind]
-            exact = value if kind == "real" else round(value or 0.0)
-            what = f"setting '{variable.name}' to {exact:g}"
+            exact = value if kind == "real" else round(value)
+            what = f"setting '{name}' to {exact:g}"
             self._during(what, getattr(self._fmu, setter), [variable.valueReference], [exact])
 
     def _during(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:

@@ -26,6 +26,7 @@ from typing import Any, Self
 import numpy as np
 
 from cosim.component import Component, FloatArray, SampledComponent
+from cosim.initial_values import initialise
 from cosim.recorder import Recorder
 from cosim.results import Results
 from cosim.scenario import Scenario
@@ -138,8 +139,7 @@ class Simulation:
             return
         self._began = clock.perf_counter()
         try:
-            for component in self.system.components:
-                component.initialize(0.0)
+            initialise(self.system)
             if self._out is not None:
                 units = {name: self.system.ports[name].unit for name in self._recorded}
                 self._recorder = Recorder(self._out, units, self._metadata())

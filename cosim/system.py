@@ -64,6 +64,7 @@ class System:
         signals: the vector, shape (len(names),), each value in its port's unit.
         components: what is stepped over every communication step.
         tasks: what is executed before, in order: disturbances, sensors, controllers.
+        drawn: the first tasks, disturbances, which may be executed at t = 0 before the components initialise.
         gather: the connections into the components' inputs.
         physical: number of signals at the head of the vector that belong to components.
         drivers: for each driven input the signal that drives it; None for a disturbance.
@@ -79,6 +80,7 @@ class System:
     signals: FloatArray
     components: list[FmuComponent]
     tasks: list[Task]
+    drawn: list[Task]
     gather: Gather
     physical: int
     drivers: dict[str, str | None]
@@ -154,13 +156,13 @@ class _Builder:
         everything: list[Component | SampledComponent] = [*components, *sensors, *controllers]
         names, ports, signals = self._lay_out(everything)
         index = {name: position for position, name in enumerate(names)}
-        tasks = self._disturbances(signals, index)
+        drawn = self._disturbances(signals, index)
         for component in components:
             self._check_starts(component)
             begin, middle, end = self._span(component)
             component.bind(signals[begin:middle], signals[middle:end])
         sampled: list[SampledComponent] = [*sensors, *_supervised_first(scenario, controllers)]
-        tasks += [self._task(component, signals, index) for component in sampled]
+        tasks = [*drawn, *(self._task(component, signals, index) for component in sampled)]
         system = System(
             scenario=scenario,
             seed=self.seed,
@@ -169,6 +171,7 @@ class _Builder:
             signals=signals,
             components=components,
             tasks=tasks,
+            drawn=drawn,
             gather=self._gather(components, index),
             physical=sum(len(c.inputs) + len(c.outputs) for c in components),
             drivers={target: link.source for target, link in wiring.links.items()},
