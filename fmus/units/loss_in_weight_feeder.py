@@ -4,7 +4,8 @@ A screw that turns at omega delivers ff(W) omega, where the feed factor ff falls
 powder column packs the screw less. The scale's loss of weight, filtered, gives the measured flow; from it the
 feeder keeps an estimate of the feed factor and turns the screw at setpoint / estimate. While the hopper is refilled
 the scale says nothing about the screw, so the feeder keeps its last estimate (volumetric mode), and for a while after
-that, until the filtered loss of weight is valid again.
+that, until the filtered loss of weight is valid again. A feeder that has stored how its feed factor changes with the
+fill level corrects the estimate meanwhile, by as much as its stored array knows (`refill_compensation`).
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ def loss_in_weight_feeder() -> UnitModel:
         ff(W)     = ff_max - (ff_max - ff_min) exp(-beta W)                  [g/rev]
         m_out     = ff(W) omega kappa d (1 - exp(-(W - W_0)/W_e))            [kg/s]
         dW/dt     = -m_out + m_refill [mode is refilling]
-        tau_s domega/dt = omega_sp - omega,   omega_sp = setpoint / ff_hat   [rev/s]
+        tau_s domega/dt = omega_sp - omega,   omega_sp = setpoint / (ff_hat g)   [rev/s]
         tau_f dm_f/dt   = m_out - m_f,        tau_f domega_f/dt = omega - omega_f
         tau_i dff_hat/dt = m_f/omega_f - ff_hat   [gravimetric mode, else 0]
+        g = 1 + c (ff(W)/ff(W_r) - 1)             [refilling or settling, else 1]
 
+    with W_r the hopper mass when the refill began and c the share of the change that the stored array knows: 0 leaves
+    the screw at its speed, 1 is a perfect array. When settling ends, ff_hat becomes ff_hat g.
     The mode goes gravimetric -> refilling when W falls below W_low, refilling -> settling when W rises above W_high,
     settling -> gravimetric after t_settle; the integrator locates each in time. Refilled powder has the present lot's
     bulk density and assay and mixes with what is left in the hopper.
@@ -96,6 +100,16 @@ def loss_in_weight_feeder() -> UnitModel:
     settle = m.parameter(
         "settling_time", 20.0, "s", "volumetric hold after a refill", source=_ILLUSTRATIVE, tunable=True
     )
+    known = m.parameter(
+        "refill_compensation",
+        0.0,
+        "1",
+        "c: share of the feed factor's change that the array corrects in a refill; 0: the screw's speed is frozen",
+        source=_ILLUSTRATIVE,
+        minimum=0.0,
+        maximum=1.5,
+        tunable=True,
+    )
     tau_s = m.parameter("screw_time_constant", 1.0, "s", "lag of the screw drive", source=_ILLUSTRATIVE)
     tau_f = m.parameter(
         "filter_time_constant", 8.0, "s", "filter of the loss of weight", source=_ILLUSTRATIVE, tunable=True
@@ -123,6 +137,7 @@ def loss_in_weight_feeder() -> UnitModel:
     omega_f = m.state("filtered_revolutions", wanted / ff_start, "1/s", "screw speed, filtered alike", nominal=0.5)
     ff_hat = m.state("feed_factor_estimate", ff_start, "kg", "estimated feed factor per revolution", nominal=0.01)
     mode = m.state("mode", GRAVIMETRIC, "1", "what the feeder does", kind="Enumeration", items=MODES)
+    refilled_from = m.state("refill_mass", 1.0, "kg", "W_r: hopper mass when the last refill began")
     release = m.state("settling_ends", 0.0, "s", "when settling ends", nominal=1.0)
     last_refill = m.state("refill_started", 0.0, "s", "when the last refill started; 0 before the first", nominal=1.0)
     refills = m.state("refills", 0.0, "1", "refills so far")
@@ -135,7 +150,9 @@ def loss_in_weight_feeder() -> UnitModel:
     starved = 1.0 - ca.exp(-ca.fmax(mass - heel, 0.0) / w_empty)
     flow = feed_factor(mass) * omega * density / rho_ref * disturbance * starved
     inflow = ca.if_else(refilling, refill_rate, 0.0)
-    omega_sp = ca.fmin(wanted / ca.fmax(ff_hat, 1e-5), omega_max / 60.0)
+    packing = 1.0 + known * (feed_factor(mass) / feed_factor(refilled_from) - 1.0)
+    estimate = ff_hat * ca.if_else(gravimetric, 1.0, packing)
+    omega_sp = ca.fmin(wanted / ca.fmax(estimate, 1e-5), omega_max / 60.0)
 
     m.derivative(mass, inflow - flow)
     m.derivative(api, inflow * lot_api - flow * assay)
@@ -155,14 +172,18 @@ def loss_in_weight_feeder() -> UnitModel:
     m.event(
         "refill starts",
         ca.if_else(gravimetric, mass - w_low, never),
-        {"mode": REFILLING, "refill_started": m.time, "refills": refills + 1.0},
+        {"mode": REFILLING, "refill_started": m.time, "refill_mass": mass, "refills": refills + 1.0},
     )
     m.event(
         "refill stops",
         ca.if_else(refilling, w_high - mass, never),
         {"mode": SETTLING, "settling_ends": m.time + settle},
     )
-    m.event("settled", ca.if_else(mode > 1.5, release - m.time, never), {"mode": GRAVIMETRIC})
+    m.event(
+        "settled",
+        ca.if_else(mode > 1.5, release - m.time, never),
+        {"mode": GRAVIMETRIC, "feed_factor_estimate": ff_hat * packing},
+    )
 
     solid_outlet(m, SolidStream(flow, flow * assay, flow / density), SolidStream(mass, api, volume))
     m.output("measured_mass_flow", flow_f * 3600.0, "kg/h", "loss of weight as the feeder shows it", nominal=20.0)
