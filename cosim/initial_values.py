@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cosim.actions import NAME as ACTIONS
+
 if TYPE_CHECKING:
     from cosim.system import System
+
+_ACTED = -2
 
 
 def initialise(system: System) -> None:
@@ -26,9 +30,11 @@ def initialise(system: System) -> None:
         end = begin + len(component.inputs) + len(component.outputs)
         owner[begin:end] = number
         begin = end
+    acted = [position for position, name in enumerate(system.names) if name.startswith(ACTIONS + ".")]
+    owner[acted] = _ACTED
     feeding, fed = owner[gather.source], owner[gather.target]
     flow = np.array([_flow_of(system, position) for position in gather.source.tolist()], dtype=np.intp)
-    done: list[int] = []
+    done = [_ACTED]
     for number in _order(len(system.components), set(zip(feeding.tolist(), fed.tolist(), strict=True))):
         flows = (flow < 0) | (signals[flow] != 0.0)
         ready = (fed == number) & np.isin(feeding, done) & flows
@@ -49,9 +55,9 @@ def _order(count: int, edges: set[tuple[int, int]]) -> list[int]:
 
     Args:
         count: number of components.
-        edges: (feeding, fed); -1 feeds from outside.
+        edges: (feeding, fed); what is below zero feeds from outside.
     """
-    waiting = {n: {a for a, b in edges if b == n and a not in (-1, n)} for n in range(count)}
+    waiting = {n: {a for a, b in edges if b == n and a >= 0 and a != n} for n in range(count)}
     ordered: list[int] = []
     while waiting:
         # the fewest open feeds: none where there is no cycle

@@ -25,6 +25,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from cosim.actions import RunStopped
 from cosim.component import Component, FloatArray, SampledComponent
 from cosim.initial_values import initialise
 from cosim.recorder import Recorder
@@ -98,6 +99,7 @@ class Simulation:
         self._recorder: Recorder | None = None
         self._initialized = False
         self._error = ""
+        self.stopped = ""  # why a stop condition ended the run before its duration
         self._began = 0.0
 
     @property
@@ -183,10 +185,12 @@ class Simulation:
         try:
             if recorder is not None:
                 recorder.close(
-                    complete=self.completed_steps >= self.steps and not self._error,
+                    complete=(self.completed_steps >= self.steps or bool(self.stopped)) and not self._error,
                     simulated_time=self.time,
                     wall_time=clock.perf_counter() - self._began,
                     error=self._error,
+                    stopped=self.stopped,
+                    **self.system.notes,
                 )
         finally:
             for component in self.system.components:
@@ -215,11 +219,15 @@ class Simulation:
         record = self._record_function()
         now, next_report = clock.perf_counter, clock.perf_counter()
 
-        for k in range(self.completed_steps, self.completed_steps + count):
+        for k in range(self.completed_steps, self.completed_steps + (0 if self.stopped else count)):
             t = k * h
-            for every, execute in tasks:
-                if k % every == 0:
-                    execute(t)
+            try:
+                for every, execute in tasks:
+                    if k % every == 0:
+                        execute(t)
+            except RunStopped as stop:
+                self.stopped = str(stop)
+                return
             values = signals[source]
             if converts:
                 values *= factor
@@ -282,6 +290,7 @@ class Simulation:
             "step_size": self.step_size,
             "duration": scenario.duration,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            **system.notes,
             "fmus": {
                 c.name: {"file": c.archive.file.name, "sha256": c.archive.sha256, "values": c.values}
                 for c in system.components

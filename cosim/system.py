@@ -9,10 +9,12 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cosim.actions import build_actions
 from cosim.assembly import build_component, build_controller, build_disturbance, build_sensor, check_multiple
 from cosim.component import (
     Component,
@@ -64,13 +66,15 @@ class System:
         signals: the vector, shape (len(names),), each value in its port's unit.
         components: what is stepped over every communication step.
         tasks: what is executed before, in order: disturbances, sensors, controllers.
-        drawn: the first tasks, disturbances, which may be executed at t = 0 before the components initialise.
+        drawn: what holds at t = 0 already while the components initialise: disturbances, and actions from the start.
         gather: the connections into the components' inputs.
+        gathers: all connections: ``gather``, and those of each sampled component.
         physical: number of signals at the head of the vector that belong to components.
         drivers: for each driven input the signal that drives it; None for a disturbance.
         sampled: sensors and controllers, in the order in which they are executed.
         controllers: by name.
         removed: controllers of the scenario that this system was built without.
+        notes: what the run's record tells beside, for JSON; what is added while it runs is in it at the end.
     """
 
     scenario: Scenario
@@ -82,15 +86,32 @@ class System:
     tasks: list[Task]
     drawn: list[Task]
     gather: Gather
+    gathers: list[Gather]
     physical: int
     drivers: dict[str, str | None]
     sampled: list[SampledComponent]
     controllers: dict[str, Controller]
     removed: frozenset[str]
+    notes: dict[str, Any]
     index: dict[str, int] = field(init=False)  # position of each signal in the vector
 
     def __post_init__(self) -> None:
         self.index = {name: position for position, name in enumerate(self.names)}
+        self._rows = {
+            self.names[target]: (gather, row, (source, float(gather.factor[row]), float(gather.offset[row])))
+            for gather in self.gathers
+            for row, (source, target) in enumerate(zip(gather.source.tolist(), gather.target.tolist(), strict=True))
+        }
+
+    def redirect(self, target: str, source: str | None) -> None:
+        """Let a driven input take its value from another signal of its unit; None: from its own driver again.
+
+        The arrays of the gather change in place, so that a loop that holds them need not know.
+        """
+        gather, row, own = self._rows[target]
+        gather.source[row], gather.factor[row], gather.offset[row] = (
+            own if source is None else (self.index[source], 1.0, 0.0)
+        )
 
     def select(self, patterns: Sequence[str], path: KeyPath = ()) -> list[str]:
         """The signals that match names or patterns such as ``press.*``, in the vector's order.
@@ -135,6 +156,8 @@ class _Builder:
         self.scenario, self.seed, self.removed = scenario, seed, removed
         self.wiring = Wiring(scenario)
         self.positions: dict[str, int] = {}
+        self.gathers: list[Gather] = []
+        self.notes: dict[str, Any] = {}
 
     def build(self) -> System:
         scenario, wiring = self.scenario, self.wiring
@@ -153,7 +176,11 @@ class _Builder:
             wiring.link(measures, f"{sensor.name}.signal", ("sensors", sensor.name, "measures"))
         wiring.connect_controllers(controllers, self.removed)
 
+        actions = build_actions(scenario, wiring)
+
         everything: list[Component | SampledComponent] = [*components, *sensors, *controllers]
+        if actions is not None:
+            everything.append(actions)
         names, ports, signals = self._lay_out(everything)
         index = {name: position for position, name in enumerate(names)}
         drawn = self._disturbances(signals, index)
@@ -163,6 +190,10 @@ class _Builder:
             component.bind(signals[begin:middle], signals[middle:end])
         sampled: list[SampledComponent] = [*sensors, *_supervised_first(scenario, controllers)]
         tasks = [*drawn, *(self._task(component, signals, index) for component in sampled)]
+        if actions is not None:
+            tasks.insert(len(drawn), Task(1, actions.execute, actions.name))
+            drawn.append(Task(1, actions.begin, actions.name))
+        gather = self._gather(components, index)
         system = System(
             scenario=scenario,
             seed=self.seed,
@@ -172,13 +203,17 @@ class _Builder:
             components=components,
             tasks=tasks,
             drawn=drawn,
-            gather=self._gather(components, index),
+            gather=gather,
+            gathers=[gather, *self.gathers],
             physical=sum(len(c.inputs) + len(c.outputs) for c in components),
             drivers={target: link.source for target, link in wiring.links.items()},
             sampled=sampled,
             controllers={controller.name: controller for controller in controllers},
             removed=self.removed,
+            notes=self.notes,
         )
+        if actions is not None:
+            actions.bind(system)
         for position, panel in enumerate(scenario.plot):
             system.select(panel.signals, ("plot", position, "signals"))
         return system
@@ -251,6 +286,7 @@ class _Builder:
         """Gather the inputs, execute, hold the outputs. An input without a link keeps its place in the vector."""
         begin, middle, end = self._span(component)
         gather = self._gather([component], index, every_input=True)
+        self.gathers.append(gather)
         source, factor, offset, converts = gather.source, gather.factor, gather.offset, gather.converts
         period, do_step = component.period, component.do_step
         section = "sensors" if component.name in self.scenario.sensors else "controllers"
