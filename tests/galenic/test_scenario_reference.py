@@ -25,6 +25,7 @@ EXAMPLES = [block for block in _BLOCKS if re.match("scenario:|extends:", block)]
 #: The heading below which each section's table stands, with the headings above it where the name alone is not enough.
 SECTIONS: dict[str, type[BaseModel]] = {
     "Top level": scenario.Scenario,
+    "master": scenario.MasterSpec,
     "components": scenario.ComponentSpec,
     "sensors": scenario.SensorSpec,
     "disturbances": scenario.DisturbanceSpec,
