@@ -25,6 +25,7 @@ from fmus.errors import GalenicError, nearest
 from fmus.quantity import parse_quantity
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_COMPONENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _SIGNAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.\S+")
 _SHORTEST, _LONGEST = 1e-9, 1e10  # s
 _REFERENCE = "correct the value; docs/scenarios.md says what is allowed here"
@@ -67,10 +68,19 @@ def _signal(value: str) -> str:
     return value
 
 
-def _connection(value: str) -> str:
-    if not _ARROW.fullmatch(value):
-        raise _fail(f"'{value}' is not a connection", "write 'component.output -> component.input'")
+def _component_name(value: str) -> str:
+    if not _COMPONENT.fullmatch(value):
+        raise _fail(f"'{value}' is not a name", "use letters, digits and underscores, beginning with a letter")
     return value
+
+
+def _connection(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    match = _ARROW.fullmatch(value)
+    if match is None:
+        raise _fail(f"'{value}' is not a connection", "write 'component.output -> component.input'")
+    return {"from": match[1], "to": match[2]}
 
 
 def _positive(value: float) -> float:
@@ -92,7 +102,8 @@ PositiveSeconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_po
 Quantity = Annotated[Any, AfterValidator(_quantity)]
 Name = Annotated[str, AfterValidator(_name)]
 Signal = Annotated[str, AfterValidator(_signal)]
-Connection = Annotated[str, AfterValidator(_connection)]
+#: Of a component; the name of one within a nested system has dots.
+ComponentName = Annotated[str, AfterValidator(_component_name)]
 
 
 class _Section(pydantic.BaseModel):
@@ -107,18 +118,36 @@ class ComponentSpec(_Section):
     parameters: dict[str, Quantity] = {}
     parameter_file: str | None = None
     start: dict[str, Quantity] = {}
-    period: PositiveSeconds | None = None
-    interface: Literal["co_simulation", "model_exchange"] | None = None
-    isolate: bool = False
-    time_limit: PositiveSeconds | None = None
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.unit is None) == (self.fmu is None):
             raise _fail("a component is either a unit or an FMU", "give one of 'unit: NAME' and 'fmu: FILE'")
-        if self.time_limit is not None and not self.isolate:
-            raise _fail("a time limit needs a process of its own", "add 'isolate: true', or remove 'time_limit'")
         return self
+
+
+class ConnectionSpec(_Section):
+    """``to = factor * from + offset`` in the unit of ``to``; where ``convert_units`` is false, of ``from``'s number."""
+
+    source: str = Field(alias="from")
+    target: str = Field(alias="to")
+    factor: float = 1.0
+    offset: Quantity = 0.0
+    convert_units: bool = True
+
+    @property
+    def text(self) -> str:
+        """As it is written in one line."""
+        return f"{self.source} -> {self.target}"
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but units is converted."""
+        return self.factor == 1.0 and self.offset == 0.0 and self.convert_units
+
+
+#: A section, or text "component.output -> component.input".
+Connection = Annotated[ConnectionSpec, BeforeValidator(_connection, json_schema_input_type=str | ConnectionSpec)]
 
 
 class SensorSpec(_Section):
@@ -195,19 +224,6 @@ class DisturbanceSpec(_Section):
         return self
 
 
-class MasterSpec(_Section):
-    """How the system is stepped."""
-
-    algorithm: Literal["jacobi", "gauss_seidel", "iterative", "error_controlled"] = "jacobi"
-    tolerance: Annotated[float, Field(gt=0.0)] = 1e-6
-    relaxation: Annotated[float, Field(gt=0.0, le=2.0)] = 1.0
-    max_iterations: Annotated[int, Field(ge=1)] = 50
-    smallest_step: PositiveSeconds | None = None
-    extrapolation: Literal[0, 1] = 0
-    kernel: Literal["native", "python"] = "native"
-    threads: Annotated[int, Field(ge=1)] = 1
-
-
 class PlotPanel(_Section):
     """One panel of the scenario's figure; values in ``unit`` where given."""
 
@@ -225,8 +241,7 @@ class Scenario(_Section):
     duration: PositiveSeconds
     communication_step: PositiveSeconds
     seed: Annotated[int, Field(ge=0)] = 0
-    master: MasterSpec = MasterSpec()
-    components: Annotated[dict[Name, ComponentSpec], Field(min_length=1)]
+    components: Annotated[dict[ComponentName, ComponentSpec], Field(min_length=1)]
     connections: list[Connection] = []
     sensors: dict[Name, SensorSpec] = {}
     disturbances: list[DisturbanceSpec] = []
@@ -318,6 +333,11 @@ class Scenario(_Section):
                 if name in seen:
                     raise self.error((section, name), f"'{name}' is also one of the {seen[name]}", "rename one of them")
                 seen[name] = section
+        for name in self.components:
+            for end in (i for i, letter in enumerate(name) if letter == "." and name[:i] in seen):
+                raise self.error(
+                    ("components", name), f"'{name}' looks like a variable of '{name[:end]}'", "rename one of them"
+                )
         for name, config in self.controllers.items():
             if not isinstance(config.get("type"), str):
                 raise self.error(("controllers", name), "a controller needs a type", "add 'type: pi', for example")
@@ -395,6 +415,7 @@ def _describe(problem: Any, path: KeyPath) -> tuple[str, str]:
 
 #: Fragments of pydantic's error types, with what should stand there and the cure.
 _EXPECTED = {
+    "float": ("a number", "write a number without unit, such as 0.5"),
     "int": ("a whole number", "write a number without unit, such as 1"),
     "string": ("text", "write text; in quotes where it looks like a number"),
     "list": ("a list", "write lines that begin with '- ', or [a, b]"),
@@ -411,12 +432,12 @@ def _fields(loc: tuple[int | str, ...]) -> list[str]:
     for key in loc:
         if isinstance(key, str) and (child := _SECTIONS.get((model, key))) is not None:
             model = child
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 _SECTIONS: dict[tuple[type[pydantic.BaseModel], str], type[pydantic.BaseModel]] = {
     (Scenario, "components"): ComponentSpec,
-    (Scenario, "master"): MasterSpec,
+    (Scenario, "connections"): ConnectionSpec,
     (Scenario, "sensors"): SensorSpec,
     (Scenario, "disturbances"): DisturbanceSpec,
     (Scenario, "plot"): PlotPanel,

@@ -5,16 +5,14 @@ Everything that can be wrong with a connection is found here, before anything ru
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cosim.assembly import difference
 from cosim.component import Component, Controller, KeyPath, Port, SampledComponent
-from cosim.scenario import Scenario
+from cosim.scenario import ConnectionSpec, Scenario
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import conversion
-
-_ARROW = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
 
 
 @dataclass(frozen=True)
@@ -54,14 +52,14 @@ class Wiring:
             raise self._unknown(name, variable, [*self.outputs[name], *self.inputs[name]], path)
         return found
 
-    def connect(self, text: str, path: KeyPath) -> None:
+    def connect(self, spec: ConnectionSpec, path: KeyPath) -> None:
         """A connection of the scenario: variable to variable, or all below a prefix to all below another."""
-        match = _ARROW.fullmatch(text)
-        assert match is not None, "checked when the scenario was read"
-        (source, source_variable), (target, target_variable) = (self._split(side, path) for side in match.groups())
+        (source, source_variable), (target, target_variable) = (
+            self._split(side, path) for side in (spec.source, spec.target)
+        )
         outputs, inputs = self.outputs[source], self.inputs[target]
         if source_variable in outputs and target_variable in inputs:
-            self.link(f"{source}.{source_variable}", f"{target}.{target_variable}", path)
+            self.link(f"{source}.{source_variable}", f"{target}.{target_variable}", path, spec)
             return
         offered, wanted = _below(source_variable, outputs), _below(target_variable, inputs)
         if not offered and source_variable not in outputs:
@@ -70,7 +68,13 @@ class Wiring:
             raise self._not_an("input", target, target_variable, path)
         if not offered or not wanted:
             raise self._scenario.error(
-                path, f"'{text}' joins one variable and a group", "connect a variable to a variable, or group to group"
+                path,
+                f"'{spec.text}' joins one variable and a group",
+                "connect a variable to a variable, or group to group",
+            )
+        if not spec.plain:
+            raise self._scenario.error(
+                path, f"'{spec.text}' changes the values of a whole group", "connect its variables one by one"
             )
         if missing := [suffix for suffix in wanted if suffix not in offered]:
             raise self._scenario.error(
@@ -81,8 +85,8 @@ class Wiring:
         for suffix in wanted:
             self.link(f"{source}.{source_variable}.{suffix}", f"{target}.{target_variable}.{suffix}", path)
 
-    def link(self, source: str, target: str, path: KeyPath) -> None:
-        """Let a signal drive an input, converting its unit.
+    def link(self, source: str, target: str, path: KeyPath, change: ConnectionSpec | None = None) -> None:
+        """Let a signal drive an input, converting its unit, then applying the factor and offset of ``change``.
 
         Raises:
             GalenicError: an unknown signal, a target that is no input or is driven already, or incompatible units.
@@ -90,7 +94,8 @@ class Wiring:
         source_port = self.port(source, path)
         target_port = self.claim(target, path)
         try:
-            factor, offset = conversion(source_port.unit, target_port.unit)
+            converts = change is None or change.convert_units
+            factor, offset = conversion(source_port.unit, target_port.unit) if converts else (1.0, 0.0)
         except GalenicError as error:
             raise self._scenario.error(
                 path,
@@ -98,6 +103,13 @@ class Wiring:
                 f"{'the dimensions differ' if 'dimensions' in error.message else error.message}",
                 "connect variables of the same dimension; units are converted",
             ) from error
+        if change is not None and (change.factor != 1.0 or change.offset != 0.0):
+            if target_port.kind != "real":
+                raise self._scenario.error(
+                    path, f"'{target}' is {target_port.kind}, which takes no factor or offset", "connect it as it is"
+                )
+            shift = difference(self._scenario, (*path, "offset"), change.offset, target_port.unit)
+            factor, offset = change.factor * factor, change.factor * offset + shift
         self.links[target] = Link(source, target, factor, offset, path)
 
     def claim(self, target: str, path: KeyPath) -> Port:
@@ -188,6 +200,11 @@ class Wiring:
         name, dot, variable = signal.partition(".")
         if not dot or not variable:
             raise self._scenario.error(path, f"'{signal}' is not a signal", "write component.variable")
+        while name not in self.outputs and "." in variable:  # a component of a nested system has dots in its name
+            more, _, variable = variable.partition(".")
+            name = f"{name}.{more}"
+        if name not in self.outputs:
+            name = signal.partition(".")[0]
         if name not in self.outputs:
             raise self._scenario.error(path, f"there is no component '{name}'", nearest(name, self.outputs))
         return name, variable

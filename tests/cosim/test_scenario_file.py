@@ -85,7 +85,7 @@ def test_a_scenario_is_read_with_times_in_seconds(tmp_path):
         ("{fmu: lag.fmu}", "lag.fmu", 7, ["components.a is 'lag.fmu', not a section"]),
         ("[a.*]", "some", 24, ["record is 'some'"]),
         ("  a: {fmu: lag.fmu}", "  a: {}", 7, ["either a unit or an FMU"]),
-        ("  a: {fmu: lag.fmu}", "  a.b: {fmu: lag.fmu}", 7, ["'a.b' is not a name"]),
+        ("  a: {fmu: lag.fmu}", "  a-b: {fmu: lag.fmu}", 7, ["'a-b' is not a name"]),
         ("  a: {fmu: lag.fmu}", "  b: {fmu: lag.fmu}", 8, ["'b' stands twice, first in line 7"]),
         ("  s: {", "  a: {", 14, ["'a' is also one of the components"]),
         ("a.y -> b.u", "a.y to b.u", 12, ["is not a connection"]),

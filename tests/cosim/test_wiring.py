@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from lag_fmu import write_fmu
 
 from cosim import Simulation
 from fmus.errors import GalenicError
@@ -107,3 +108,51 @@ def test_the_cure_for_a_change_relative_to_zero_is_an_absolute_one(scenario):
 def test_a_controller_to_leave_out_must_exist(scenario):
     with pytest.raises(GalenicError, match="there is no controller 'mpc' to leave out"):
         Simulation(scenario(COMPONENTS), without=["mpc"])
+
+
+@pytest.mark.parametrize(
+    ("connection", "expected"),
+    [
+        ("{from: a.y, to: b.u, factor: -1, offset: 2}", (-1.0, 2.0)),
+        ("{from: a.y, to: b.u}", (1.0, 0.0)),
+        ("{from: force.y, to: newton.u, factor: 0.5, offset: 1 kN}", (500.0, 1000.0)),
+        ("{from: hot.y, to: cold.u, factor: 2, offset: 5 delta_degF}", (2.0, 2.0 * 273.15 + 25.0 / 9.0)),
+        ("{from: force.y, to: newton.u, convert_units: false, factor: 3}", (3.0, 0.0)),
+        ("{from: a.y, to: force.u, convert_units: false}", (1.0, 0.0)),
+    ],
+)
+def test_a_connection_may_scale_and_shift_the_value_in_the_targets_unit(fmus, scenario, connection, expected):
+    write_fmu(fmus / "newton.fmu", units={"u": "N", "y": "N"})
+    more = "  newton: {fmu: newton.fmu}\n  hot: {fmu: celsius.fmu}\n  cold: {fmu: kelvin.fmu}\n"
+    with Simulation(scenario(COMPONENTS + more + f"connections:\n  - {connection}\n")) as simulation:
+        gather = simulation.system.gather
+        assert (gather.factor[0], gather.offset[0]) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("connection", "parts"),
+    [
+        ("{from: a.y, to: force.u, factor: 2}", ["'a.y' in 1 cannot drive 'force.u' in kN"]),
+        ("{from: force.y, to: force.u, offset: 2 mm}", ["'mm' cannot be converted to 'kN'"]),
+        ("{from: force.y, to: force.u, offset: lots}", ["'lots' is not a number with a unit"]),
+        ("{from: many.out, to: more.in, factor: 2}", ["changes the values of a whole group"]),
+        ("{from: a.y, to: mixed.level, factor: 2}", ["'mixed.level' is integer, which takes no factor"]),
+        ("{from: a.y, to: b.u, gain: 2}", ["unknown key 'gain'"]),
+        ("{from: a.y}", ["'to' is missing"]),
+        ("{from: a.y, to: b.u, factor: 2 kg}", ["connections.0.factor is '2 kg', not a number"]),
+        ("a.y - b.u", ["'a.y - b.u' is not a connection"]),
+    ],
+)
+def test_a_changed_connection_that_cannot_be_is_refused_with_its_line(scenario, connection, parts):
+    refused(scenario, COMPONENTS + f"  mixed: {{fmu: mixed.fmu}}\nconnections:\n  - {connection}\n", 13, *parts)
+
+
+def test_components_of_nested_systems_have_dots_in_their_names(scenario):
+    body = "components:\n  cell.a: {fmu: lag.fmu}\n  cell.b: {fmu: bundled.fmu}\n"
+    body += "connections: [cell.a.y -> cell.b.in.a, cell.b.out.a -> cell.a.u]\n"
+    with Simulation(scenario(body)) as simulation:
+        assert simulation.system.drivers == {"cell.b.in.a": "cell.a.y", "cell.a.u": "cell.b.out.a"}
+
+
+def test_a_component_is_not_named_like_a_variable_of_another(scenario):
+    refused(scenario, COMPONENTS + "  a.y: {fmu: lag.fmu}\n", 11, "'a.y' looks like a variable of 'a'")

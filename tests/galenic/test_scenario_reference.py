@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from controllers import mpc_config, pi, ratio, recipe, split_range
 from controllers.design_space import DesignSpace
@@ -27,6 +28,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "Top level": scenario.Scenario,
     "master": scenario.MasterSpec,
     "components": scenario.ComponentSpec,
+    "connections": scenario.ConnectionSpec,
     "sensors": scenario.SensorSpec,
     "disturbances": scenario.DisturbanceSpec,
     "disturbances/step": scenario.StepSpec,
@@ -56,6 +58,11 @@ SECTIONS: dict[str, type[BaseModel]] = {
 }
 
 
+def fields_of(heading: str) -> dict[str, FieldInfo]:
+    """The fields of a section by the keys that a file has."""
+    return {field.alias or name: field for name, field in SECTIONS[heading].model_fields.items()}
+
+
 def tables() -> dict[str, dict[str, list[str]]]:
     """The cells of each row by key, by the path of headings."""
     found: dict[str, dict[str, list[str]]] = {}
@@ -70,7 +77,7 @@ def tables() -> dict[str, dict[str, list[str]]]:
 
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_the_page_names_every_key_and_no_other(heading: str) -> None:
-    fields = SECTIONS[heading].model_fields
+    fields = fields_of(heading)
     rows = tables()[heading]
     assert set(rows) == set(fields)
     required = {name for name, field in fields.items() if field.is_required()}
@@ -82,7 +89,7 @@ def test_the_page_names_every_key_and_no_other(heading: str) -> None:
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_defaults_are_those_of_the_code(heading: str) -> None:
     rows = tables()[heading]
-    for name, field in SECTIONS[heading].model_fields.items():
+    for name, field in fields_of(heading).items():
         said, default = rows[name][1].strip("`"), field.default
         if name == "type" or isinstance(default, bool) or (not default and default != 0):
             continue
