@@ -118,11 +118,17 @@ class ComponentSpec(_Section):
     parameters: dict[str, Quantity] = {}
     parameter_file: str | None = None
     start: dict[str, Quantity] = {}
+    period: PositiveSeconds | None = None
+    interface: Literal["co_simulation", "model_exchange"] | None = None
+    isolate: bool = False
+    time_limit: PositiveSeconds | None = None
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.unit is None) == (self.fmu is None):
             raise _fail("a component is either a unit or an FMU", "give one of 'unit: NAME' and 'fmu: FILE'")
+        if self.time_limit is not None and not self.isolate:
+            raise _fail("a time limit needs a process of its own", "add 'isolate: true', or remove 'time_limit'")
         return self
 
 
@@ -224,6 +230,19 @@ class DisturbanceSpec(_Section):
         return self
 
 
+class MasterSpec(_Section):
+    """How the system is stepped."""
+
+    algorithm: Literal["jacobi", "gauss_seidel", "iterative", "error_controlled"] = "jacobi"
+    tolerance: Annotated[float, Field(gt=0.0)] = 1e-6
+    relaxation: Annotated[float, Field(gt=0.0, le=2.0)] = 1.0
+    max_iterations: Annotated[int, Field(ge=1)] = 50
+    smallest_step: PositiveSeconds | None = None
+    extrapolation: Literal[0, 1] = 0
+    kernel: Literal["native", "python"] = "native"
+    threads: Annotated[int, Field(ge=1)] = 1
+
+
 class PlotPanel(_Section):
     """One panel of the scenario's figure; values in ``unit`` where given."""
 
@@ -241,6 +260,7 @@ class Scenario(_Section):
     duration: PositiveSeconds
     communication_step: PositiveSeconds
     seed: Annotated[int, Field(ge=0)] = 0
+    master: MasterSpec = MasterSpec()
     components: Annotated[dict[ComponentName, ComponentSpec], Field(min_length=1)]
     connections: list[Connection] = []
     sensors: dict[Name, SensorSpec] = {}
@@ -438,6 +458,7 @@ def _fields(loc: tuple[int | str, ...]) -> list[str]:
 _SECTIONS: dict[tuple[type[pydantic.BaseModel], str], type[pydantic.BaseModel]] = {
     (Scenario, "components"): ComponentSpec,
     (Scenario, "connections"): ConnectionSpec,
+    (Scenario, "master"): MasterSpec,
     (Scenario, "sensors"): SensorSpec,
     (Scenario, "disturbances"): DisturbanceSpec,
     (Scenario, "plot"): PlotPanel,
