@@ -29,6 +29,7 @@ from cosim.actions import RunStopped
 from cosim.component import Component, FloatArray, SampledComponent
 from cosim.initial_values import initialise
 from cosim.recorder import Recorder
+from cosim.recording import selections
 from cosim.results import Results
 from cosim.scenario import Scenario
 from cosim.system import build_system
@@ -93,9 +94,7 @@ class Simulation:
         self.steps = round(scenario.duration / scenario.communication_step)
         self.completed_steps = 0
         self._out = out
-        self._recorded = self.system.names
-        if scenario.record != "all":
-            self._recorded = self.system.select(scenario.record, ("record",))
+        self._recorded = selections(self.system)
         self._recorder: Recorder | None = None
         self._initialized = False
         self._error = ""
@@ -143,8 +142,7 @@ class Simulation:
         try:
             initialise(self.system)
             if self._out is not None:
-                units = {name: self.system.ports[name].unit for name in self._recorded}
-                self._recorder = Recorder(self._out, units, self._metadata())
+                self._recorder = Recorder(self._out, self._recorded, self._metadata())
         except BaseException:
             self.close()
             raise
@@ -216,7 +214,7 @@ class Simulation:
         zeros = np.zeros(system.physical)
         tasks = tuple((task.every, task.execute) for task in system.tasks)
         do_steps = tuple(component.do_step for component in system.components)
-        record = self._record_function()
+        record = None if self._recorder is None else self._recorder.record
         now, next_report = clock.perf_counter, clock.perf_counter()
 
         for k in range(self.completed_steps, self.completed_steps + (0 if self.stopped else count)):
@@ -234,28 +232,18 @@ class Simulation:
                 values += offset
             signals[target] = values
             if k == 0 and record is not None:
-                record(0.0)
+                record(0, 0.0, signals)
             for do_step in do_steps:
                 do_step(t, h)
             # zero times anything finite is zero: one dot product finds every NaN and infinity
             if physical.dot(zeros) != 0.0:
                 self._report_not_finite(t + h)
             if record is not None:
-                record((k + 1) * h)
+                record(k + 1, (k + 1) * h, signals)
             self.completed_steps = k + 1
             if progress is not None and now() >= next_report:
                 next_report = now() + _PROGRESS_INTERVAL
                 progress(self.time)
-
-    def _record_function(self) -> Callable[[float], None] | None:
-        recorder, signals = self._recorder, self.system.signals
-        if recorder is None:
-            return None
-        record = recorder.record
-        if len(self._recorded) == len(signals):
-            return lambda t: record(t, signals)
-        columns = np.array([self.system.index[name] for name in self._recorded], dtype=np.intp)
-        return lambda t: record(t, signals[columns])
 
     def _report_not_finite(self, t: float) -> None:
         system = self.system

@@ -1,15 +1,15 @@
 """Writes signals to disk while a run goes on, so that memory stays flat and a crash keeps what was computed.
 
-A run's folder holds ``metadata.json`` and sealed parts ``part-00000.parquet``, ... Each part is written under a
-temporary name, flushed to the disk and renamed: a part that has its name is complete. The metadata are written the
-same way, first with ``complete: false``, and again at the end.
+Rows are collected in a block of memory. A full block becomes a sealed part; a block that fills slowly is shown to
+readers as a tail every few seconds, see `cosim.parts`. The metadata are written first with ``complete: false``, and
+again at the end.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import time as clock
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,130 +17,177 @@ import numpy as np
 
 from cosim.component import FloatArray
 from cosim.interrupts import deferred_interrupt
-from fmus.errors import GalenicError
+from cosim.parts import FORMAT, clear, part_file, sealed_parts, write_metadata, write_part
+from cosim.recording import Selection
 
-FORMAT = "galenic-results/1"
-METADATA = "metadata.json"
-PART = "part-{:05d}.parquet"
 ROWS_PER_PART = 4096
+_MOST_BYTES = 32 * 2**20  # of a block
+_TAIL_INTERVAL = 2.0  # s
+#: A tail may cost a fiftieth of the run's time.
+_TAIL_PAUSE = 50.0
+
+
+class RecordingGroup:
+    """Signals that are recorded together, in a block that either `record` or the native kernel fills.
+
+    Args:
+        folder: where to.
+        number: place among the groups of the run; it names the files.
+        selection: what is recorded.
+        rows_per_part: rows held in memory before they are sealed.
+
+    Attributes:
+        columns: positions in the vector of signals, shape (n,), int64.
+        every: communication steps from row to row.
+        block: rows in memory, C-contiguous, shape (rows, 1 + n): time in s, then the signals.
+        row: the next free row of ``block``; always less than its rows.
+        rows: rows that are sealed.
+    """
+
+    def __init__(self, folder: Path, number: int, selection: Selection, rows_per_part: int) -> None:
+        self.columns = np.ascontiguousarray(selection.columns, dtype=np.int64)
+        self.every = selection.every
+        self.units = dict(selection.units)
+        self.block: FloatArray = np.zeros((rows_per_part, len(self.units) + 1))
+        self.row = 0
+        self.rows = 0
+        self._folder, self._number, self._part = folder, number, 0
+        self._names = ["time", *self.units]
+        self._tail: Path | None = None
+        self._tail_due = clock.monotonic() + _TAIL_INTERVAL
+
+    @property
+    def room(self) -> int:
+        """Rows that can be written from ``row`` on before `written` is called."""
+        return len(self.block) - self.row
+
+    def record(self, time: float, signals: FloatArray) -> None:
+        """Keep one row: ``time`` in s, its values from the vector of all signals."""
+        row = self.block[self.row]
+        row[0] = time
+        row[1:] = signals[self.columns]
+        self.written(1)
+
+    def written(self, count: int) -> None:
+        """Say that ``count`` rows (at most ``room``) were filled; a full block is sealed."""
+        self.row += count
+        if self.row == len(self.block):
+            self.seal()
+        elif clock.monotonic() >= self._tail_due:
+            self._write_tail()
+
+    def seal(self) -> None:
+        """Write the rows in memory as a part; a Ctrl-C takes effect when it is whole."""
+        if self.row == 0 and self._part > 0:
+            return
+        with deferred_interrupt():
+            write_part(self._file("part"), self._names, self.block[: self.row], self.units)
+            self.rows += self.row
+            self.row = 0
+            self._part += 1
+            self._tail_due = clock.monotonic() + _TAIL_INTERVAL
+            if self._tail is not None:
+                _remove(self._tail)
+                self._tail = None
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs to go on from here: parts, rows in them, and the rows in memory."""
+        return {"part": self._part, "rows": self.rows, "block": self.block[: self.row].copy()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint in the folder of the run; parts that were sealed after it are removed."""
+        for file in sealed_parts(self._folder, self._number)[state["part"] :]:
+            file.unlink()
+        self._part, self.rows, self.row = state["part"], state["rows"], len(state["block"])
+        _remove(self._file("tail"))
+        self.block[: self.row] = state["block"]
+
+    def _write_tail(self) -> None:
+        began = clock.monotonic()
+        file = self._file("tail")
+        # PermissionError: on Windows, while somebody reads the tail of before
+        with deferred_interrupt(), suppress(PermissionError):
+            write_part(file, self._names, self.block[: self.row], self.units)
+            self._tail = file
+        now = clock.monotonic()
+        self._tail_due = now + max(_TAIL_INTERVAL, _TAIL_PAUSE * (now - began))
+
+    def _file(self, kind: str) -> Path:
+        return part_file(self._folder, self._number, self._part, kind)
 
 
 class Recorder:
-    """Records rows of signals as sealed Parquet parts.
+    """Records the groups of a run.
 
     Args:
         folder: where to; earlier results in it are replaced.
-        units: the recorded signals in column order, with their units.
-        metadata: what else to keep about the run.
-        rows_per_part: rows held in memory before they are sealed.
+        selections: what is recorded, at least one.
+        metadata: what else to keep about the run; ``step_size`` (s) gives the groups' intervals.
+        rows_per_part: rows of a group held in memory before they are sealed; fewer where they are very wide.
+        resume: the state of an earlier recorder in the same folder, to go on from there.
 
     Raises:
         GalenicError: the folder cannot be written, or holds something other than results.
     """
 
     def __init__(
-        self, folder: Path, units: Mapping[str, str], metadata: Mapping[str, Any], rows_per_part: int = ROWS_PER_PART
+        self,
+        folder: Path,
+        selections: Sequence[Selection],
+        metadata: Mapping[str, Any],
+        rows_per_part: int = ROWS_PER_PART,
+        resume: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
-        self.units = dict(units)
-        self.metadata = {"format": FORMAT, "complete": False, "rows": 0, "units": self.units, **metadata}
-        self._block = np.zeros((rows_per_part, len(units) + 1))
-        self._row = 0
-        self._part = 0
-        _clear(folder)
+        self.groups = [
+            RecordingGroup(folder, number, selection, min(rows_per_part, _rows_that_fit(len(selection.units))))
+            for number, selection in enumerate(selections)
+        ]
+        self.metadata = {
+            "format": FORMAT,
+            "complete": False,
+            "rows": 0,
+            "units": {name: unit for selection in selections for name, unit in selection.units.items()},
+            "groups": [{"every": s.every, "signals": list(s.units)} for s in selections],
+            **metadata,
+        }
+        if resume is None:
+            clear(folder)
+        else:
+            for group, state in zip(self.groups, resume["groups"], strict=True):
+                group.restore(state)
         write_metadata(folder, self.metadata)
 
-    def record(self, time: float, values: FloatArray) -> None:
-        """Keep one row: ``time`` in s, ``values`` of shape (len(units),)."""
-        row = self._block[self._row]
-        row[0] = time
-        row[1:] = values
-        self._row += 1
-        if self._row == len(self._block):
-            self.seal()
+    def record(self, step: int, time: float, signals: FloatArray) -> None:
+        """Keep a row of each group that is due.
 
-    def seal(self) -> None:
-        """Write the rows in memory as a part; a Ctrl-C takes effect when it is whole."""
-        if self._row == 0 and self._part > 0:
-            return
-        with deferred_interrupt():
-            rows = self._row
-            write_part(self.folder / PART.format(self._part), ["time", *self.units], self._block[:rows], self.units)
-            self.metadata["rows"] += rows
-            self._row = 0
-            self._part += 1
+        Args:
+            step: completed communication steps; 0 for the first row.
+            time: simulated time in s.
+            signals: the vector of all signals.
+        """
+        for group in self.groups:
+            if step % group.every == 0:
+                group.record(time, signals)
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint; see ``resume``."""
+        return {"groups": [group.state() for group in self.groups]}
 
     def close(self, complete: bool, **metadata: Any) -> None:
-        """Seal the last part and say in the metadata whether the run reached its end."""
+        """Seal the last parts and say in the metadata whether the run reached its end."""
         with deferred_interrupt():
-            self.seal()
-            self.metadata |= {"complete": complete, **metadata}
+            for group in self.groups:
+                group.seal()
+            self.metadata |= {"complete": complete, "rows": self.groups[0].rows, **metadata}
             write_metadata(self.folder, self.metadata)
 
 
-def write_part(file: Path, names: Sequence[str], rows: FloatArray, units: Mapping[str, str]) -> None:
-    """Write one Parquet file, with the units as its key-value metadata.
-
-    Args:
-        file: its final name.
-        names: column names.
-        rows: values, shape (number of rows, len(names)).
-        units: unit of each column but the first, which is time in s.
-    """
-    import duckdb
-
-    columns = dict(zip(names, np.ascontiguousarray(rows.T), strict=True))
-    temporary = file.with_name(file.name + ".tmp")
-    keys = {"galenic.format": FORMAT, "galenic.units": json.dumps({"time": "s", **units})}
-    metadata = ", ".join(f"{_quoted(key)}: {_quoted(value)}" for key, value in keys.items())
-    with duckdb.connect() as connection:
-        # a run uses one core; others may be busy with the next one
-        connection.execute("SET threads = 1")
-        connection.register("rows", columns)
-        connection.execute(
-            f"COPY (SELECT * FROM rows) TO {_quoted(str(temporary))} "
-            f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{metadata}}})"
-        )
-    _publish(temporary, file)
+def _rows_that_fit(signals: int) -> int:
+    return max(1, _MOST_BYTES // (8 * (signals + 1)))
 
 
-def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
-    """Replace the folder's metadata in one step."""
-    temporary = folder / (METADATA + ".tmp")
-    temporary.write_text(json.dumps(metadata, indent=1, ensure_ascii=False, default=str), encoding="utf-8")
-    _publish(temporary, folder / METADATA)
-
-
-def _publish(temporary: Path, file: Path) -> None:
-    """Bring a finished file to the disk, then give it its name."""
-    with temporary.open("r+b") as stream:
-        os.fsync(stream.fileno())
-    os.replace(temporary, file)
-    if os.name == "posix":
-        # the name itself is safe only when its folder is on the disk; Windows has no such call and needs none
-        descriptor = os.open(file.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _clear(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        strangers = [f.name for f in folder.iterdir() if f.name != METADATA]
-        if strangers and not (folder / METADATA).exists():
-            raise GalenicError(
-                f"{folder} holds files that are no results ({strangers[0]}, ...)",
-                cure="choose a new folder, or the folder of an earlier run",
-            )
-        for file in (*folder.glob("part-*.parquet"), *folder.glob("*.tmp")):
-            file.unlink()
-    except OSError as error:
-        raise GalenicError(
-            f"results cannot be written to {folder}: {error.strerror or error}", cure="choose another folder"
-        ) from error
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _remove(file: Path) -> None:
+    """Remove a void tail; one that another process reads on Windows may stay, readers do not use it."""
+    with suppress(PermissionError):
+        file.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from cosim.recorder import FORMAT, METADATA
+from cosim.parts import FORMAT, METADATA
 from fmus.errors import GalenicError, nearest
 
 if TYPE_CHECKING:

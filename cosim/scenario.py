@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, PrivateAttr, Tag
 from pydantic_core import PydanticCustomError
 
 from cosim.component import KeyPath
@@ -252,6 +252,29 @@ class PlotPanel(_Section):
     limits: tuple[float | None, float | None] | None = Field(default=None, strict=False)
 
 
+class RecordSpec(_Section):
+    """Signals, by name or pattern, that are stored every so often; None is every communication step."""
+
+    signals: Annotated[list[str], Field(min_length=1)]
+    every: PositiveSeconds | None = None
+
+
+def _record_kind(value: Any) -> str:
+    """Which form of ``record`` a value has, so that its errors are those of that form alone."""
+    if not isinstance(value, list):
+        return "all"
+    return "groups" if any(isinstance(item, Mapping | RecordSpec) for item in value) else "patterns"
+
+
+#: What is stored: all signals, those that match patterns, or groups of signals at their own rates.
+Record = Annotated[
+    Annotated[Literal["all"], Tag("all")]
+    | Annotated[list[str], Tag("patterns")]
+    | Annotated[list[RecordSpec], Tag("groups")],
+    Discriminator(_record_kind),
+]
+
+
 class Scenario(_Section):
     """A validated scenario. Immutable; ``model_copy(update=...)`` makes a variant that keeps its lines."""
 
@@ -268,7 +291,7 @@ class Scenario(_Section):
     controllers: dict[Name, dict[str, Any]] = {}
     kpis: dict[str, dict[str, Any]] = {}
     plot: list[PlotPanel] = []
-    record: Literal["all"] | list[str] = "all"
+    record: Record = "all"
 
     _source: Source = PrivateAttr(default_factory=lambda: Source(None))
     _directory: Path = PrivateAttr(default_factory=Path.cwd)
@@ -410,7 +433,7 @@ def _key_path(loc: tuple[int | str, ...], source: Source) -> KeyPath:
             else isinstance(data, list) and isinstance(key, int) and key < len(data)
         )
         if not exists:
-            break
+            continue
         data = data[key]
         path.append(key)
     return tuple(path)
@@ -462,6 +485,7 @@ _SECTIONS: dict[tuple[type[pydantic.BaseModel], str], type[pydantic.BaseModel]] 
     (Scenario, "sensors"): SensorSpec,
     (Scenario, "disturbances"): DisturbanceSpec,
     (Scenario, "plot"): PlotPanel,
+    (Scenario, "record"): RecordSpec,
     (DisturbanceSpec, "step"): StepSpec,
     (DisturbanceSpec, "ramp"): RampSpec,
     (DisturbanceSpec, "noise"): NoiseSpec,

@@ -95,17 +95,16 @@ def build(scenario: Scenario, folder: Path, *, seed: int | None = None, without:
     import pandas as pd
 
     from cosim import Simulation
+    from cosim.recording import selections
     from galenic.kpi import compute
     from galenic.panels import panels_of
 
     section = kpi_section(scenario)
     simulation = Simulation(scenario, out=folder, seed=seed, without=without)
-    system = simulation.system
-    recorded = system.names if scenario.record == "all" else system.select(scenario.record, ("record",))
-    units = {name: system.ports[name].unit for name in recorded}
+    units = {name: unit for group in selections(simulation.system) for name, unit in group.units.items()}
     check_signals(scenario, section, units, without)
     # what the report would refuse after hours it refuses now: its numbers and panels are made of no data
-    compute(scenario, section, pd.DataFrame(columns=recorded, index=pd.Index([], dtype=float), dtype=float), units)
+    compute(scenario, section, pd.DataFrame(columns=list(units), index=pd.Index([], dtype=float), dtype=float), units)
     panels_of(scenario, units)
     return simulation
 

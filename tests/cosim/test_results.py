@@ -6,16 +6,18 @@ import pytest
 
 from cosim import Results
 from cosim.recorder import Recorder
+from cosim.recording import Selection
 from fmus.errors import GalenicError
 
 UNITS = {"a.x": "kN", "odd \"name's": "%"}
+EVERYTHING = [Selection(UNITS, np.arange(2))]
 
 
 def record(folder, rows: int, rows_per_part: int = 10, complete: bool = True) -> np.ndarray:
-    recorder = Recorder(folder, UNITS, {"seed": 1}, rows_per_part)
+    recorder = Recorder(folder, EVERYTHING, {"seed": 1}, rows_per_part)
     data = np.random.default_rng(1).random((rows, 2))
     for k, row in enumerate(data):
-        recorder.record(k * 0.5, row)
+        recorder.record(k, k * 0.5, row)
     recorder.close(complete)
     return data
 
@@ -47,16 +49,16 @@ def test_units_are_in_the_parquet_files_too(tmp_path):
 
 
 def test_sealed_parts_are_readable_before_the_run_ends(tmp_path):
-    recorder = Recorder(tmp_path, UNITS, {}, 10)
+    recorder = Recorder(tmp_path, EVERYTHING, {}, 10)
     for k in range(25):
-        recorder.record(float(k), np.zeros(2))
+        recorder.record(k, float(k), np.zeros(2))
     results = Results.open(tmp_path)
     assert not results.complete
     assert len(results.frame()) == 20
 
 
 def test_a_run_without_any_part_has_an_empty_frame(tmp_path):
-    Recorder(tmp_path, UNITS, {})
+    Recorder(tmp_path, EVERYTHING, {})
     frame = Results.open(tmp_path).frame()
     assert frame.empty
     assert list(frame.columns) == list(UNITS)
@@ -65,9 +67,9 @@ def test_a_run_without_any_part_has_an_empty_frame(tmp_path):
 def test_an_interruption_while_a_part_is_written_loses_and_doubles_nothing(tmp_path, monkeypatch):
     import cosim.recorder as module
 
-    recorder = Recorder(tmp_path, UNITS, {}, 10)
+    recorder = Recorder(tmp_path, EVERYTHING, {}, 10)
     for k in range(9):
-        recorder.record(float(k), np.full(2, k))
+        recorder.record(k, float(k), np.full(2, k))
     write_part, calls = module.write_part, []
 
     def interrupted(*args):
@@ -78,7 +80,7 @@ def test_an_interruption_while_a_part_is_written_loses_and_doubles_nothing(tmp_p
 
     monkeypatch.setattr(module, "write_part", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        recorder.record(9.0, np.full(2, 9))
+        recorder.record(9, 9.0, np.full(2, 9))
     recorder.close(False)
     assert Results.open(tmp_path).frame().index.to_list() == [float(k) for k in range(10)]
 
@@ -112,14 +114,14 @@ def test_a_damaged_part_is_a_clear_error(tmp_path):
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(GalenicError, match="holds files that are no results"):
-        Recorder(tmp_path, UNITS, {})
+        Recorder(tmp_path, EVERYTHING, {})
     assert [f.name for f in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(GalenicError, match="cannot be written"):
-        Recorder(tmp_path / "file" / "out", UNITS, {})
+        Recorder(tmp_path / "file" / "out", EVERYTHING, {})
 
 
 def test_no_temporary_files_stay(tmp_path):
