@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cosim.fmi import unpacking
+from cosim.fmi.description import INTERFACE_NAMES, Description, interfaces, major_version
+from cosim.fmi.library import library_name, platform_name
 from fmus.errors import GalenicError
-from fmus.toolchain import this_platform
 
 _REBUILD = "export the FMU again, or copy it again if it was cut short"
 
@@ -24,19 +26,24 @@ class FmuArchive:
         file: the .fmu file.
         description: FMPy's model description.
         sha256: hash of the file, for the results' metadata.
+        names: the members of the archive.
+        attributes: those of the elements before the variables, by tag (``CoSimulation``); FMPy drops some.
     """
 
     file: Path
     description: Any
     sha256: str
+    names: frozenset[str] = frozenset()
+    attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def open_archive(file: Path, *, to_run: bool = True) -> FmuArchive:
     """Read the description of an FMU and, ``to_run``, check that it can run here. An unchanged file is read once.
 
     Raises:
-        GalenicError: missing, not an FMU, damaged, of another FMI version or kind, or without a binary for this
-            platform. The error has no place; the caller knows which line of the scenario asked for the file.
+        GalenicError: missing, not an FMU, damaged, unsafe to unpack, of another FMI version or kind, with clocks, or
+            without a binary for this platform. The error has no place; the caller knows which line of the scenario
+            asked for the file.
     """
     try:
         state = file.stat()
@@ -49,93 +56,74 @@ def open_archive(file: Path, *, to_run: bool = True) -> FmuArchive:
 
 @lru_cache(maxsize=64)
 def _open(file: Path, _modified: int, _size: int, to_run: bool) -> FmuArchive:
-    from fmpy import read_model_description
-
-    if file.is_dir() or not zipfile.is_zipfile(file):
-        raise GalenicError(f"{file} is not an FMU: it is no zip archive", cure=_REBUILD)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = set(archive.namelist())
-            damaged = archive.testzip()
-    except (OSError, zipfile.BadZipFile, RuntimeError, EOFError, NotImplementedError) as error:
-        raise GalenicError(f"{file} is damaged: {error}", cure=_REBUILD) from error
-    if damaged is not None:
-        raise GalenicError(f"{file} is damaged: the content of '{damaged}' fails its checksum", cure=_REBUILD)
+    names = {member.filename for member in unpacking.members(file)}
+    unpacking.check_content(file)
     if "modelDescription.xml" not in names:
         raise GalenicError(f"{file} is not an FMU: it has no modelDescription.xml", cure=_REBUILD)
+    description, attributes = _read_description(file)
+    archive = FmuArchive(file, description, hashlib.sha256(file.read_bytes()).hexdigest(), frozenset(names), attributes)
+    if to_run:
+        _check_interface(archive)
+    return archive
+
+
+def _read_description(file: Path) -> tuple[Any, dict[str, dict[str, str]]]:
+    from fmpy import read_model_description
+
     try:
+        with zipfile.ZipFile(file) as content:
+            attributes = unpacking.interface_attributes(content.read("modelDescription.xml"))
         # without the schema check: many FMUs that run well violate it somewhere
-        description = read_model_description(str(file), validate=False)
+        return read_model_description(str(file), validate=False), attributes
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise GalenicError(f"{file}: modelDescription.xml cannot be read: {reason}", cure=_REBUILD) from error
-    if to_run:
-        _check_interface(file, description)
-        _check_binary(file, description.coSimulation.modelIdentifier, names)
-    return FmuArchive(file, description, hashlib.sha256(file.read_bytes()).hexdigest())
 
 
-def _check_interface(file: Path, description: Any) -> None:
-    cure = "export it as FMI 2.0 for Co-Simulation"
-    if description.fmiVersion != "2.0":
-        raise GalenicError(
-            f"{file} is an FMI {description.fmiVersion} FMU, which cannot run in a system yet", cure=cure
-        )
-    if description.coSimulation is None:
-        raise GalenicError(f"{file} has no Co-Simulation interface", cure=cure)
+def _check_interface(archive: FmuArchive) -> None:
+    file, description = archive.file, archive.description
+    cure = "export it as FMI 2.0 or 3.0 for Co-Simulation or Model Exchange"
+    version = major_version(description)
+    if not version:
+        raise GalenicError(f"{file} is an FMI {description.fmiVersion} FMU, which cannot run here", cure=cure)
+    offered = interfaces(description)
+    if not offered:
+        names = " and no ".join(INTERFACE_NAMES.values())
+        raise GalenicError(f"{file} has no {names} interface", cure=cure)
+    ticking = [v.name for v in description.modelVariables if v.type == "Clock" or v.clocks]
+    if ticking:
+        shown = ", ".join(f"'{name}'" for name in ticking[:3]) + (", ..." if len(ticking) > 3 else "")
+        raise GalenicError(f"{file} has clocks ({shown}), which cannot run here", cure="export it without clocks")
+    identifiers = {said.modelIdentifier for said in offered.values()}
+    if not any(library_name(version, str(identifier), archive.names) for identifier in identifiers):
+        raise _no_binary(archive, version)
 
 
-def _check_binary(file: Path, identifier: str, names: set[str]) -> None:
-    from fmpy import sharedLibraryExtension
-
-    folder = _platform_folder()
-    if f"binaries/{folder}/{identifier}{sharedLibraryExtension}" in names:
-        return
-    has = sorted({name.split("/")[1] for name in names if name.startswith("binaries/") and name.count("/") > 1})
-    raise GalenicError(
-        f"{file} has no binary for this platform ({folder}); it has {', '.join(has) or 'none'}",
-        cure=f"export it for {folder}",
-    )
-
-
-def _platform_folder() -> str:
-    """The folder of this platform's binaries. FMPy's name for Linux on arm64 is that of Linux on x86-64."""
-    import fmpy
-
-    try:
-        return this_platform().fmi_name
-    except GalenicError:
-        return str(fmpy.platform)
-
-
-def load_library(archive: FmuArchive, directory: Path, instance_name: str) -> Any:
-    """Unpack an FMU into ``directory`` and load its library.
-
-    Returns:
-        FMPy's FMU2Slave.
+def library_member(archive: FmuArchive, description: Description) -> str:
+    """The member that is the binary of an interface for this platform.
 
     Raises:
-        GalenicError: the binary cannot be loaded.
+        GalenicError: there is none.
     """
-    from fmpy import extract, sharedLibraryExtension
-    from fmpy.fmi2 import FMU2Slave
+    found = library_name(description.version, description.identifier, archive.names)
+    if found is None:
+        raise _no_binary(archive, description.version)
+    return found
 
-    here = os.getcwd()
-    try:
-        extract(str(archive.file), str(directory))
-        identifier = archive.description.coSimulation.modelIdentifier
-        library = directory / "binaries" / _platform_folder() / (identifier + sharedLibraryExtension)
-        return FMU2Slave(
-            guid=archive.description.guid,
-            unzipDirectory=str(directory),
-            modelIdentifier=identifier,
-            libraryPath=str(library.absolute()),
-            instanceName=instance_name,
-        )
-    except Exception as error:
-        raise GalenicError(
-            f"{archive.file}: its binary cannot be loaded: {error}", cure="export it for this platform and architecture"
-        ) from error
-    finally:
-        # FMPy enters the library's folder to load it, and stays there if that fails
-        os.chdir(here)
+
+def unpack(archive: FmuArchive, folder: Path, library: str) -> None:
+    """Unpack into ``folder`` what an instance needs.
+
+    Raises:
+        GalenicError: the file was damaged since it was opened.
+    """
+    unpacking.unpack(archive.file, folder, library.rpartition("/")[0] + "/")
+
+
+def _no_binary(archive: FmuArchive, version: int) -> GalenicError:
+    folder = platform_name(version)
+    has = sorted({n.split("/")[1] for n in archive.names if n.startswith("binaries/") and n.count("/") > 1})
+    return GalenicError(
+        f"{archive.file} has no binary for this platform ({folder}); it has {', '.join(has) or 'none'}",
+        cure=f"export it for {folder}",
+    )
