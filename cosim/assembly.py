@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -9,7 +10,8 @@ from typing import Any
 
 from cosim import disturbances as shapes
 from cosim.component import Controller, ControllerContext, KeyPath, Port
-from cosim.disturbances import Contribution, Disturbance, StandardNormal
+from cosim.distributions import DistributionSpec, draw
+from cosim.disturbances import Contribution, Disturbance, StandardNormal, generator
 from cosim.fmu_archive import open_archive
 from cosim.fmu_component import FmuComponent
 from cosim.registry import find_controller
@@ -25,8 +27,15 @@ FindPort = Callable[[str, KeyPath], Port]
 _NUMBER_UNIT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 
 
-def build_component(scenario: Scenario, name: str) -> FmuComponent:
-    """The FMU of a component with the scenario's parameters and start values, not yet loaded."""
+def build_component(scenario: Scenario, name: str, seed: int, notes: dict[str, Any]) -> FmuComponent:
+    """The FMU of a component with the scenario's parameters and start values, not yet loaded.
+
+    Args:
+        scenario: the scenario.
+        name: the component's name.
+        seed: the run's seed.
+        notes: the run's record; what is drawn is written to its ``drawn``.
+    """
     spec = scenario.components[name]
     path: KeyPath = ("components", name)
     try:
@@ -36,11 +45,47 @@ def build_component(scenario: Scenario, name: str) -> FmuComponent:
         raise scenario.located((*path, key), error) from error
     described = FmuComponent(name, archive)
     values = _parameter_file(scenario, path, spec, described)
-    for key, raw in spec.parameters.items():
-        values[key] = _value(described, key, raw, "parameters", (*path, "parameters", key), scenario)
-    for key, raw in spec.start.items():
-        values[key] = _value(described, key, raw, "start", (*path, "start", key), scenario)
+    for section in ("parameters", "start"):
+        for key, raw in getattr(spec, section).items():
+            where: KeyPath = (*path, section, key)
+            if isinstance(raw, DistributionSpec):
+                raw = _draw(scenario, described, key, section, raw, seed, notes)
+            values[key] = _value(described, key, raw, section, where, scenario)
     return FmuComponent(name, archive, values, partial(scenario.located, path))
+
+
+def _draw(
+    scenario: Scenario,
+    component: FmuComponent,
+    key: str,
+    section: str,
+    spec: DistributionSpec,
+    seed: int,
+    notes: dict[str, Any],
+) -> float:
+    """Draw a parameter or start value, in the variable's unit, and note it."""
+    path: KeyPath = ("components", component.name, section, key)
+    port = _known_port(component, key, section, path, scenario)
+    name = f"{section} {component.name}.{key}"
+    value = draw(
+        spec,
+        generator(seed, name),
+        lambda inner, raw: _number(scenario, (*path, *inner), raw, port.unit),
+        lambda inner, raw, mean: difference(scenario, (*path, *inner), raw, port.unit, mean),
+        (-math.inf if port.min is None else port.min, math.inf if port.max is None else port.max),
+        lambda inner, message, cure: scenario.error((*path, *inner), message, cure),
+    )
+    notes.setdefault("drawn", {})[name] = {
+        "value": value,
+        "unit": port.unit,
+        "from": spec.model_dump(exclude_none=True),
+    }
+    return value
+
+
+def _number(scenario: Scenario, path: KeyPath, raw: Any, unit: str) -> float:
+    # "20 1" and "20" are both dimensionless
+    return scenario.quantity(path, raw.removesuffix(" 1") if isinstance(raw, str) else raw, unit)
 
 
 def _fmu_file(scenario: Scenario, path: KeyPath, spec: ComponentSpec) -> Any:
@@ -92,14 +137,7 @@ def _value(
     component: FmuComponent, key: str, raw: Any, section: str, path: KeyPath, source: Scenario | Source
 ) -> float:
     """A checked parameter or start value in the variable's unit."""
-    known = component.variables("parameter") if section == "parameters" else _startable(component)
-    if key not in known:
-        other = {"parameters": "start", "start": "parameters"}[section]
-        if key in component.variables("parameter" if section == "start" else "input"):
-            raise source.error(path, f"'{key}' belongs under '{other}'", f"move it to '{other}'")
-        what = "parameter" if section == "parameters" else "variable that takes a start value"
-        raise source.error(path, f"'{component.name}' has no {what} '{key}'", nearest(key, known))
-    port = component.variable(key)
+    port = _known_port(component, key, section, path, source)
     try:
         # "20 1" and "20" are both dimensionless
         text = raw.removesuffix(" 1") if isinstance(raw, str) else raw
@@ -117,6 +155,18 @@ def _value(
             path, f"{key} is {port.kind} but {value:g} is given", "give a whole number, or true or false"
         )
     return value
+
+
+def _known_port(component: FmuComponent, key: str, section: str, path: KeyPath, source: Scenario | Source) -> Port:
+    """The variable that a parameter or start value belongs to."""
+    known = component.variables("parameter") if section == "parameters" else _startable(component)
+    if key not in known:
+        other = {"parameters": "start", "start": "parameters"}[section]
+        if key in component.variables("parameter" if section == "start" else "input"):
+            raise source.error(path, f"'{key}' belongs under '{other}'", f"move it to '{other}'")
+        what = "parameter" if section == "parameters" else "variable that takes a start value"
+        raise source.error(path, f"'{component.name}' has no {what} '{key}'", nearest(key, known))
+    return component.variable(key)
 
 
 def _startable(component: FmuComponent) -> list[str]:

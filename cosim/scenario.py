@@ -16,61 +16,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, PrivateAttr, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PrivateAttr, Tag
 
 from cosim.component import KeyPath
+from cosim.distributions import ChoiceSpec, DistributionSpec, Drawable, LognormalSpec, NormalSpec, UniformSpec
+from cosim.values import Name, PositiveSeconds, Quantity, Seconds, Section, Signal, fail
 from cosim.yaml_lines import Source
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import parse_quantity
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _COMPONENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
-_SIGNAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.\S+")
-_SHORTEST, _LONGEST = 1e-9, 1e10  # s
 _REFERENCE = "correct the value; docs/scenarios.md says what is allowed here"
 _ARROW = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
 
 
-def _fail(message: str, cure: str = "") -> PydanticCustomError:
-    return PydanticCustomError("galenic", "{message}", {"message": message, "cure": cure})
-
-
-def _seconds(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise _fail("this must be a time", "write for example '30 s' or '4 h'")
-    try:
-        seconds = parse_quantity(value, "s")
-    except GalenicError as error:
-        raise _fail(error.message, error.cure or "write for example '30 s' or '4 h'") from error
-    if not abs(seconds) <= _LONGEST:
-        raise _fail("this is too long a time", "write for example '30 s' or '4 h'")
-    return seconds
-
-
-def _quantity(value: Any) -> float | str | bool:
-    if isinstance(value, str) and value.strip():
-        return value
-    if isinstance(value, bool) or (isinstance(value, int | float) and math.isfinite(value)):
-        return value
-    raise _fail("this must be a number or a quantity", "write for example 20 or '20 kg/h'")
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise _fail(f"'{value}' is not a name", "use letters, digits and underscores, beginning with a letter")
-    return value
-
-
-def _signal(value: str) -> str:
-    if not _SIGNAL.fullmatch(value):
-        raise _fail(f"'{value}' is not a signal", "write component.variable")
-    return value
-
-
 def _component_name(value: str) -> str:
     if not _COMPONENT.fullmatch(value):
-        raise _fail(f"'{value}' is not a name", "use letters, digits and underscores, beginning with a letter")
+        raise fail(f"'{value}' is not a name", "use letters, digits and underscores, beginning with a letter")
     return value
 
 
@@ -79,45 +41,22 @@ def _connection(value: Any) -> Any:
         return value
     match = _ARROW.fullmatch(value)
     if match is None:
-        raise _fail(f"'{value}' is not a connection", "write 'component.output -> component.input'")
+        raise fail(f"'{value}' is not a connection", "write 'component.output -> component.input'")
     return {"from": match[1], "to": match[2]}
 
 
-def _positive(value: float) -> float:
-    if value < _SHORTEST:
-        raise _fail("this must be greater than zero, at least a nanosecond", "give a positive time, such as '1 s'")
-    return value
-
-
-def _not_negative(value: float) -> float:
-    if value < 0.0:
-        raise _fail("this must not be negative", "give 0 or a positive time")
-    return value
-
-
-#: A time as a number in s or text with a unit; in s after reading.
-Seconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_not_negative)]
-PositiveSeconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
-#: A number or text with a unit; converted when the variable's unit is known.
-Quantity = Annotated[Any, AfterValidator(_quantity)]
-Name = Annotated[str, AfterValidator(_name)]
-Signal = Annotated[str, AfterValidator(_signal)]
 #: Of a component; the name of one within a nested system has dots.
 ComponentName = Annotated[str, AfterValidator(_component_name)]
 
 
-class _Section(pydantic.BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class ComponentSpec(_Section):
+class ComponentSpec(Section):
     """One FMU: a unit model by name or own Python file, or an FMU file beside the scenario."""
 
     unit: str | None = None
     fmu: str | None = None
-    parameters: dict[str, Quantity] = {}
+    parameters: dict[str, Drawable] = Field(default_factory=dict)
     parameter_file: str | None = None
-    start: dict[str, Quantity] = {}
+    start: dict[str, Drawable] = Field(default_factory=dict)
     period: PositiveSeconds | None = None
     interface: Literal["co_simulation", "model_exchange"] | None = None
     isolate: bool = False
@@ -126,13 +65,13 @@ class ComponentSpec(_Section):
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.unit is None) == (self.fmu is None):
-            raise _fail("a component is either a unit or an FMU", "give one of 'unit: NAME' and 'fmu: FILE'")
+            raise fail("a component is either a unit or an FMU", "give one of 'unit: NAME' and 'fmu: FILE'")
         if self.time_limit is not None and not self.isolate:
-            raise _fail("a time limit needs a process of its own", "add 'isolate: true', or remove 'time_limit'")
+            raise fail("a time limit needs a process of its own", "add 'isolate: true', or remove 'time_limit'")
         return self
 
 
-class ConnectionSpec(_Section):
+class ConnectionSpec(Section):
     """``to = factor * from + offset`` in the unit of ``to``; where ``convert_units`` is false, of ``from``'s number."""
 
     source: str = Field(alias="from")
@@ -140,6 +79,7 @@ class ConnectionSpec(_Section):
     factor: float = 1.0
     offset: Quantity = 0.0
     convert_units: bool = True
+    lagged: bool = False  # takes a value one step old, on purpose: it closes no algebraic loop
 
     @property
     def text(self) -> str:
@@ -156,7 +96,7 @@ class ConnectionSpec(_Section):
 Connection = Annotated[ConnectionSpec, BeforeValidator(_connection, json_schema_input_type=str | ConnectionSpec)]
 
 
-class SensorSpec(_Section):
+class SensorSpec(Section):
     """A sensor; see `cosim.sensors.Sensor`. A period of None is the communication step."""
 
     measures: Signal
@@ -168,14 +108,14 @@ class SensorSpec(_Section):
     start: Quantity | None = None
 
 
-class _Change(_Section):
+class _Change(Section):
     to: Quantity | None = None
     by: Quantity | None = None
 
     @pydantic.model_validator(mode="after")
     def _one_change(self) -> Self:
         if (self.to is None) == (self.by is None):
-            raise _fail("say how the signal changes", "give one of 'to: VALUE' and 'by: CHANGE'")
+            raise fail("say how the signal changes", "give one of 'to: VALUE' and 'by: CHANGE'")
         return self
 
 
@@ -193,14 +133,14 @@ class RampSpec(_Change):
     over: PositiveSeconds
 
 
-class NoiseSpec(_Section):
+class NoiseSpec(Section):
     """Random noise; a time constant of 0 is white."""
 
     std: Quantity
     time_constant: Seconds = 0.0
 
 
-class LotsSpec(_Section):
+class LotsSpec(Section):
     """A new lot every so often; a mean of None is the signal's start value."""
 
     every: PositiveSeconds
@@ -208,7 +148,7 @@ class LotsSpec(_Section):
     mean: Quantity | None = None
 
 
-class DisturbanceSpec(_Section):
+class DisturbanceSpec(Section):
     """One disturbance of one input. ``name`` keeps its random numbers when the list is changed."""
 
     signal: Signal
@@ -226,14 +166,15 @@ class DisturbanceSpec(_Section):
     @pydantic.model_validator(mode="after")
     def _one_kind(self) -> Self:
         if sum(getattr(self, k) is not None for k in ("step", "ramp", "noise", "lots")) != 1:
-            raise _fail("a disturbance has one kind", "give one of step, ramp, noise and lots; list several entries")
+            raise fail("a disturbance has one kind", "give one of step, ramp, noise and lots; list several entries")
         return self
 
 
-class MasterSpec(_Section):
+class MasterSpec(Section):
     """How the system is stepped."""
 
     algorithm: Literal["jacobi", "gauss_seidel", "iterative", "error_controlled"] = "jacobi"
+    method: Literal["newton", "fixed_point"] = "newton"  # of the iterative algorithm
     tolerance: Annotated[float, Field(gt=0.0)] = 1e-6
     relaxation: Annotated[float, Field(gt=0.0, le=2.0)] = 1.0
     max_iterations: Annotated[int, Field(ge=1)] = 50
@@ -243,7 +184,7 @@ class MasterSpec(_Section):
     threads: Annotated[int, Field(ge=1)] = 1
 
 
-class PlotPanel(_Section):
+class PlotPanel(Section):
     """One panel of the scenario's figure; values in ``unit`` where given."""
 
     title: str
@@ -252,7 +193,7 @@ class PlotPanel(_Section):
     limits: tuple[float | None, float | None] | None = Field(default=None, strict=False)
 
 
-class RecordSpec(_Section):
+class RecordSpec(Section):
     """Signals, by name or pattern, that are stored every so often; None is every communication step."""
 
     signals: Annotated[list[str], Field(min_length=1)]
@@ -275,7 +216,7 @@ Record = Annotated[
 ]
 
 
-class Scenario(_Section):
+class Scenario(Section):
     """A validated scenario. Immutable; ``model_copy(update=...)`` makes a variant that keeps its lines."""
 
     scenario: Literal["galenic/1"]
@@ -285,12 +226,12 @@ class Scenario(_Section):
     seed: Annotated[int, Field(ge=0)] = 0
     master: MasterSpec = MasterSpec()
     components: Annotated[dict[ComponentName, ComponentSpec], Field(min_length=1)]
-    connections: list[Connection] = []
-    sensors: dict[Name, SensorSpec] = {}
-    disturbances: list[DisturbanceSpec] = []
-    controllers: dict[Name, dict[str, Any]] = {}
-    kpis: dict[str, dict[str, Any]] = {}
-    plot: list[PlotPanel] = []
+    connections: list[Connection] = Field(default_factory=list)
+    sensors: dict[Name, SensorSpec] = Field(default_factory=dict)
+    disturbances: list[DisturbanceSpec] = Field(default_factory=list)
+    controllers: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    kpis: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    plot: list[PlotPanel] = Field(default_factory=list)
     record: Record = "all"
 
     _source: Source = PrivateAttr(default_factory=lambda: Source(None))
@@ -486,6 +427,12 @@ _SECTIONS: dict[tuple[type[pydantic.BaseModel], str], type[pydantic.BaseModel]] 
     (Scenario, "disturbances"): DisturbanceSpec,
     (Scenario, "plot"): PlotPanel,
     (Scenario, "record"): RecordSpec,
+    (ComponentSpec, "parameters"): DistributionSpec,
+    (ComponentSpec, "start"): DistributionSpec,
+    (DistributionSpec, "normal"): NormalSpec,
+    (DistributionSpec, "lognormal"): LognormalSpec,
+    (DistributionSpec, "uniform"): UniformSpec,
+    (DistributionSpec, "choice"): ChoiceSpec,
     (DisturbanceSpec, "step"): StepSpec,
     (DisturbanceSpec, "ramp"): RampSpec,
     (DisturbanceSpec, "noise"): NoiseSpec,

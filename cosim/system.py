@@ -161,7 +161,7 @@ class _Builder:
 
     def build(self) -> System:
         scenario, wiring = self.scenario, self.wiring
-        components = [build_component(scenario, name) for name in scenario.components]
+        components = [build_component(scenario, name, self.seed, self.notes) for name in scenario.components]
         for component in components:
             wiring.add(component)
         sensors = [build_sensor(scenario, name, wiring.port, self.seed) for name in scenario.sensors]

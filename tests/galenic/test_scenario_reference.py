@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from controllers import mpc_config, pi, ratio, recipe, split_range
 from controllers.design_space import DesignSpace
-from cosim import build_system, load_scenario, scenario, simulate
+from cosim import build_system, distributions, load_scenario, scenario, simulate
 from fmus.errors import GalenicError
 from fmus.quantity import parse_quantity
 from galenic import kpi_section
@@ -29,6 +29,11 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "master": scenario.MasterSpec,
     "components": scenario.ComponentSpec,
     "connections": scenario.ConnectionSpec,
+    "components/drawn values": distributions.DistributionSpec,
+    "components/drawn values/normal": distributions.NormalSpec,
+    "components/drawn values/lognormal": distributions.LognormalSpec,
+    "components/drawn values/uniform": distributions.UniformSpec,
+    "components/drawn values/choice": distributions.ChoiceSpec,
     "sensors": scenario.SensorSpec,
     "disturbances": scenario.DisturbanceSpec,
     "disturbances/step": scenario.StepSpec,
@@ -55,6 +60,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "kpis/solver": kpi_section.SolverSection,
     "kpis/balance": kpi_section.BalanceSection,
     "plot": scenario.PlotPanel,
+    "record": scenario.RecordSpec,
 }
 
 
@@ -100,7 +106,7 @@ def test_defaults_are_those_of_the_code(heading: str) -> None:
 
 
 def test_no_section_of_a_scenario_is_left_out() -> None:
-    modules = (scenario, pi, ratio, recipe, split_range, mpc_config, kpi_section)
+    modules = (scenario, distributions, pi, ratio, recipe, split_range, mpc_config, kpi_section)
     models = {
         model
         for module in modules
