@@ -3,6 +3,7 @@
 First the disturbances, so that the first lot is also the one that fills the blender. Then the FMUs, each after those
 that feed it, with its inputs taken from their outputs. An input keeps its start value where a controller drives it,
 where a cycle has to be cut, and where it belongs to a stream that does not flow yet: nothing has no composition.
+What goes round an algebraic loop is solved for while its FMUs are in initialization mode.
 """
 
 from __future__ import annotations
@@ -12,58 +13,112 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cosim.actions import NAME as ACTIONS
+from cosim.algorithms import refuse_loop
+from cosim.component import FloatArray
+from cosim.fixed_point import FixedPoint
 
 if TYPE_CHECKING:
+    from cosim.graph import Loop
     from cosim.system import System
 
 _ACTED = -2
+_TOLERANCE = 1e-12
+_MOST = 50
+#: What goes round a loop and comes back smaller than this does not come back.
+_NO_GAIN = 1e-9
 
 
 def initialise(system: System) -> None:
-    """Initialise the components of a system at t = 0. Raises GalenicError where an FMU refuses."""
+    """Initialise the components of a system at t = 0, and solve what goes round algebraic loops.
+
+    Raises:
+        GalenicError: an FMU refuses, a loop has no solution, or the scenario's algorithm does not solve it.
+    """
     for task in system.drawn:
         task.execute(0.0)
-    gather, signals = system.gather, system.signals
-    owner = np.full(len(signals), -1, dtype=np.intp)
-    begin = 0
-    for number, component in enumerate(system.components):
-        end = begin + len(component.inputs) + len(component.outputs)
-        owner[begin:end] = number
-        begin = end
-    acted = [position for position, name in enumerate(system.names) if name.startswith(ACTIONS + ".")]
-    owner[acted] = _ACTED
-    feeding, fed = owner[gather.source], owner[gather.target]
-    flow = np.array([_flow_of(system, position) for position in gather.source.tolist()], dtype=np.intp)
-    done = [_ACTED]
-    for number in _order(len(system.components), set(zip(feeding.tolist(), fed.tolist(), strict=True))):
-        flows = (flow < 0) | (signals[flow] != 0.0)
-        ready = (fed == number) & np.isin(feeding, done) & flows
-        signals[gather.target[ready]] = signals[gather.source[ready]] * gather.factor[ready] + gather.offset[ready]
-        system.components[number].initialize(0.0)
-        done.append(number)
+    ready = _Ready(system)
+    for number in system.order:
+        ready.gather(number)
+        component = system.components[number]
+        component.instantiate(0.0)
+        component.get_outputs()
+        ready.done(number)
+    for loop in system.graph.loops:
+        _solve(system, loop)
+    if system.graph.loops:
+        for number in system.order:
+            ready.gather(number)
+            system.components[number].set_inputs()
+            system.components[number].get_outputs()
+    for component in system.components:
+        component.exit_initialization()
+        component.get_outputs()
+
+
+class _Ready:
+    """The connections whose sources are initialised, and flow."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        source, target = system.gather.source.tolist(), system.gather.target.tolist()
+        self._fed = np.array([system.owner_of(position) for position in target], dtype=np.intp)
+        acted = {position for position, name in enumerate(system.names) if name.startswith(ACTIONS + ".")}
+        owners = [_ACTED if position in acted else system.owner_of(position) for position in source]
+        self._feeding = np.array([-1 if owner is None else owner for owner in owners], dtype=np.intp)
+        self._flow = np.array([_flow_of(system, position) for position in source], dtype=np.intp)
+        self._done = [_ACTED]
+
+    def gather(self, number: int) -> None:
+        """A component's inputs, as far as they are known."""
+        signals, gather = self._system.signals, self._system.gather
+        flows = (self._flow < 0) | (signals[self._flow] != 0.0)
+        rows = (self._fed == number) & np.isin(self._feeding, self._done) & flows
+        signals[gather.target[rows]] = signals[gather.source[rows]] * gather.factor[rows] + gather.offset[rows]
+
+    def done(self, number: int) -> None:
+        """A component has outputs."""
+        self._done.append(number)
+
+
+def _solve(system: System, loop: Loop) -> None:
+    """The values that go round an algebraic loop, while its components are in initialization mode."""
+    signals, gather = system.signals, system.gather
+    inputs = {system.index[name] for name in loop.inputs}
+    rows = np.array([row for row, target in enumerate(gather.target.tolist()) if target in inputs], dtype=np.intp)
+    components = [component for component in system.components if component.name in loop.components]
+
+    def residual(u: FloatArray) -> FloatArray:
+        signals[gather.target[rows]] = u
+        for component in components:
+            component.set_inputs()
+            component.get_outputs()
+        found: FloatArray = u - (signals[gather.source[rows]] * gather.factor[rows] + gather.offset[rows])
+        return found
+
+    solver = FixedPoint(_TOLERANCE, _MOST)
+    begin = signals[gather.target[rows]].copy()
+    solver.largest = np.abs(begin)
+    around = np.eye(len(rows)) - solver.differentiate(begin, residual(begin), residual)
+    gain = float(np.max(np.abs(np.linalg.eigvals(around))))
+    if gain < _NO_GAIN and not loop.declared:
+        residual(begin)
+        return  # assumed, as its FMUs do not say what depends on what, but there is none
+    if system.scenario.master.algorithm != "iterative":
+        raise refuse_loop(system, loop, gain)
+    r = solver.solve(residual, begin)
+    if not solver.agrees(signals[gather.target[rows]], r):
+        raise system.scenario.error(
+            ("connections",),
+            f"the algebraic loop has no solution at t = 0 that could be found: {loop}",
+            "check the loop's gains and start values",
+        )
 
 
 def _flow_of(system: System, position: int) -> int:
     """Position of the mass flow of the stream that a signal belongs to, -1 where it belongs to none."""
-    component, _, variable = system.names[position].partition(".")
-    parts = variable.split(".")[:-1]
+    number = system.owner_of(position)
+    if number is None:
+        return -1
+    component = system.components[number].name
+    parts = system.names[position].removeprefix(component + ".").split(".")[:-1]
     return system.index.get(".".join((component, *parts, "mass_flow")), -1) if parts else -1
-
-
-def _order(count: int, edges: set[tuple[int, int]]) -> list[int]:
-    """Components 0 to count - 1, each after those that feed it; where there is a cycle, the first in the file first.
-
-    Args:
-        count: number of components.
-        edges: (feeding, fed); what is below zero feeds from outside.
-    """
-    waiting = {n: {a for a, b in edges if b == n and a >= 0 and a != n} for n in range(count)}
-    ordered: list[int] = []
-    while waiting:
-        # the fewest open feeds: none where there is no cycle
-        number = min(waiting, key=lambda n: (len(waiting[n]), n))
-        del waiting[number]
-        ordered.append(number)
-        for others in waiting.values():
-            others.discard(number)
-    return ordered

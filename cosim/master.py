@@ -1,11 +1,13 @@
-"""The master: steps a system's FMUs in parallel (Jacobi) with a fixed communication step.
+"""The master: steps a system with a fixed communication step.
 
 For each communication step k, from t_k = k h:
 
-1. tasks due: disturbances, then sensors, then controllers; their outputs hold until they are due again;
-2. inputs: every connected FMU input from the signals at t_k, converted to its unit;
-3. every FMU advances to t_{k+1} and writes its outputs;
-4. the recorder keeps all signals: outputs of FMUs at t_{k+1}, what was in force during the step.
+1. tasks due: disturbances, actions, then sensors, then controllers; their outputs hold until they are due again;
+2. the program of the algorithm (`cosim.algorithms`): every connected FMU input from the signals, converted to its unit;
+   every FMU advances to t_{k+1} and writes its outputs;
+3. the recorder keeps the signals: outputs of FMUs at t_{k+1}, what was in force during the step.
+
+A kernel executes 2 and 3, for as many steps at once as no task is due (`cosim.kernel`).
 
 The first row, at t = 0, has the FMUs' initial outputs and what is in force in the first step.
 """
@@ -26,19 +28,24 @@ from typing import Any, Self
 import numpy as np
 
 from cosim.actions import RunStopped
+from cosim.algorithms import LAGGING, program, refuse_loop
 from cosim.component import Component, FloatArray, SampledComponent
 from cosim.initial_values import initialise
+from cosim.kernel.native import NativeKernel
+from cosim.kernel.program import Gather, Kernel, KernelFactory, Schedule
+from cosim.kernel.python_kernel import PythonKernel
 from cosim.recorder import Recorder
 from cosim.recording import selections
 from cosim.results import Results
 from cosim.scenario import Scenario
-from cosim.system import build_system
+from cosim.system import Task, build_system
 from fmus.errors import GalenicError, nearest
 
 #: Told the simulated time in s.
 Progress = Callable[[float], None]
 
 _PROGRESS_INTERVAL = 0.1
+_BLOCK_TIME = 0.05  # s
 
 
 def simulate(
@@ -90,6 +97,12 @@ class Simulation:
     ) -> None:
         self.scenario = scenario
         self.system = build_system(scenario, seed=seed, without=without)
+        self._program = program(self.system)
+        if scenario.master.algorithm in LAGGING:
+            for loop in self.system.graph.loops:
+                if loop.declared:
+                    raise refuse_loop(self.system, loop)
+        self._kernel: Kernel | None = None
         self.step_size = scenario.communication_step
         self.steps = round(scenario.duration / scenario.communication_step)
         self.completed_steps = 0
@@ -122,8 +135,7 @@ class Simulation:
             GalenicError: no such signal, not an input, or something drives it.
         """
         position = self._position(signal)
-        name, _, variable = signal.partition(".")
-        if variable not in self._inputs_of(name):
+        if signal not in self._inputs():
             raise GalenicError(f"'{signal}' is an output", cure="only inputs that nothing drives can be set")
         if signal in self.system.drivers:
             driver = self.system.drivers[signal] or "a disturbance"
@@ -143,6 +155,9 @@ class Simulation:
             initialise(self.system)
             if self._out is not None:
                 self._recorder = Recorder(self._out, self._recorded, self._metadata())
+            made: KernelFactory = NativeKernel if self.scenario.master.kernel == "native" else PythonKernel
+            groups = [] if self._recorder is None else self._recorder.groups
+            self._kernel = made(self.system, self._program, groups)
         except BaseException:
             self.close()
             raise
@@ -156,7 +171,7 @@ class Simulation:
         """
         self.initialize()
         try:
-            with np.errstate(invalid="ignore"):  # a NaN is reported below, with its signal
+            with np.errstate(invalid="ignore"):  # a NaN is reported with its signal
                 self._advance(count, None)
         except BaseException as error:
             self._error = str(error) or type(error).__name__
@@ -177,6 +192,11 @@ class Simulation:
         finally:
             self.close()
 
+    def seconds(self) -> dict[str, float]:
+        """Wall time in s spent in each component so far, by name."""
+        spent = [] if self._kernel is None else self._kernel.seconds()
+        return {component.name: s for component, s in zip(self.system.components, spent, strict=False)}
+
     def close(self) -> None:
         """Seal the results and free the FMUs. May be called twice."""
         recorder, self._recorder = self._recorder, None
@@ -188,6 +208,7 @@ class Simulation:
                     wall_time=clock.perf_counter() - self._began,
                     error=self._error,
                     stopped=self.stopped,
+                    cpu_time=self.seconds(),
                     **self.system.notes,
                 )
         finally:
@@ -205,66 +226,63 @@ class Simulation:
         self.close()
 
     def _advance(self, count: int, progress: Progress | None) -> None:
-        """The loop. Everything that it needs is in local variables: a step costs a few microseconds beside the FMUs."""
-        system, h = self.system, self.step_size
-        signals, gather = system.signals, system.gather
-        source, target, factor, offset = gather.source, gather.target, gather.factor, gather.offset
-        converts = gather.converts
-        physical = signals[: system.physical]
-        zeros = np.zeros(system.physical)
-        tasks = tuple((task.every, task.execute) for task in system.tasks)
-        do_steps = tuple(component.do_step for component in system.components)
-        record = None if self._recorder is None else self._recorder.record
+        """Blocks of communication steps: tasks that are due, then the kernel until the next task."""
+        end = self.completed_steps + (0 if self.stopped else count)
+        kernel = self._kernel
+        assert kernel is not None
+        scheduled, tasks = _divided(self.system.tasks)
+        slots = np.array([task.slot for task in scheduled], dtype=np.int64)
         now, next_report = clock.perf_counter, clock.perf_counter()
-
-        for k in range(self.completed_steps, self.completed_steps + (0 if self.stopped else count)):
-            t = k * h
+        longest = 1
+        while self.completed_steps < end:
+            k = self.completed_steps
+            block = min([end - k, longest, *(task.every - k % task.every for task in tasks)])
+            schedule = Schedule(slots, np.zeros((block, len(slots))))
+            for column, task in enumerate(scheduled):
+                assert task.values is not None
+                schedule.values[:, column] = task.values(k, block)
+            self.system.signals[slots] = schedule.values[0]
             try:
-                for every, execute in tasks:
-                    if k % every == 0:
-                        execute(t)
+                for task in tasks:
+                    if k % task.every == 0:
+                        task.execute(k * self.step_size)
             except RunStopped as stop:
                 self.stopped = str(stop)
                 return
-            values = signals[source]
-            if converts:
-                values *= factor
-                values += offset
-            signals[target] = values
-            if k == 0 and record is not None:
-                record(0, 0.0, signals)
-            for do_step in do_steps:
-                do_step(t, h)
-            # zero times anything finite is zero: one dot product finds every NaN and infinity
-            if physical.dot(zeros) != 0.0:
-                self._report_not_finite(t + h)
-            if record is not None:
-                record(k + 1, (k + 1) * h, signals)
-            self.completed_steps = k + 1
-            if progress is not None and now() >= next_report:
-                next_report = now() + _PROGRESS_INTERVAL
+            if k == 0:
+                self._record_start()
+            began = now()
+            try:
+                kernel.run(k, block, schedule)
+            finally:
+                self.completed_steps = kernel.completed
+            ended = now()
+            # a Ctrl-C and the progress bar wait for a block
+            longest = max(1, min(2 * longest, int(block * _BLOCK_TIME / max(ended - began, 1e-9))))
+            if progress is not None and ended >= next_report:
+                next_report = ended + _PROGRESS_INTERVAL
                 progress(self.time)
 
-    def _report_not_finite(self, t: float) -> None:
+    def _record_start(self) -> None:
+        """The first row: the FMUs' initial outputs, and what is in force in the first step."""
         system = self.system
-        position = int(np.flatnonzero(~np.isfinite(system.signals[: system.physical]))[0])
-        signal = system.names[position]
-        value, name = system.signals[position], signal.partition(".")[0]
-        driver = system.drivers.get(signal)
-        raise self.scenario.error(
-            ("components", name),
-            f"'{signal}' became {value} in the step to t = {t:.6g} s" + (f", driven by '{driver}'" if driver else ""),
-            "look at the component's inputs and parameters; the results up to the step before are kept",
-        )
+        for stage in self._program.stages:
+            if isinstance(stage, Gather):
+                begin, end = system.row_spans[stage.component]
+                rows, gather = slice(begin, end), system.gather
+                values = system.signals[gather.source[rows]] * gather.factor[rows] + gather.offset[rows]
+                system.signals[gather.target[rows]] = values
+        if self._recorder is not None:
+            self._recorder.record(0, 0.0, system.signals)
 
     def _position(self, signal: str) -> int:
         if signal not in self.system.index:
             raise GalenicError(f"there is no signal '{signal}'", cure=nearest(signal, self.system.names))
         return self.system.index[signal]
 
-    def _inputs_of(self, name: str) -> AbstractSet[str]:
+    def _inputs(self) -> AbstractSet[str]:
         everything: list[Component | SampledComponent] = [*self.system.components, *self.system.sampled]
-        return {port.name for component in everything if component.name == name for port in component.inputs}
+        return {f"{component.name}.{port.name}" for component in everything for port in component.inputs}
 
     def _metadata(self) -> dict[str, Any]:
         scenario, system = self.scenario, self.system
@@ -289,6 +307,15 @@ class Simulation:
                 **{name: _version(name) for name in ("galenic", "numpy", "fmpy", "duckdb", "casadi")},
             },
         }
+
+
+def _divided(tasks: Sequence[Task]) -> tuple[list[Task], list[Task]]:
+    """Those whose values are known ahead, and the others; none of the first where one is due at every step anyway."""
+    ahead = [task for task in tasks if task.values is not None]
+    others = [task for task in tasks if task.values is None]
+    if any(task.every == 1 for task in others):
+        return [], list(tasks)
+    return ahead, others
 
 
 def _version(distribution: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,9 @@ from cosim.component import (
     Port,
     SampledComponent,
 )
+from cosim.disturbances import Disturbance
 from cosim.fmu_component import FmuComponent
+from cosim.graph import DependencyGraph, dependency_graph
 from cosim.scenario import DisturbanceSpec, Scenario
 from cosim.wiring import Wiring
 from fmus.errors import GalenicError, nearest
@@ -49,11 +51,22 @@ class Gather:
 
 @dataclass(frozen=True)
 class Task:
-    """A sampled component in the system: executed in every ``every``-th communication step."""
+    """A sampled component in the system: executed in every ``every``-th communication step.
+
+    Args:
+        every: how often.
+        execute: told the time in s.
+        name: for people.
+        slot: position of the one signal that it writes, where ``values`` knows what.
+        values: its values for communication steps ahead: (first, count) -> shape (count,); None where they depend on
+            what happens. It gives the numbers that ``execute`` would write.
+    """
 
     every: int
     execute: Callable[[float], None]
     name: str
+    slot: int = -1
+    values: Callable[[int, int], FloatArray] | None = None
 
 
 @dataclass
@@ -75,6 +88,11 @@ class System:
         controllers: by name.
         removed: controllers of the scenario that this system was built without.
         notes: what the run's record tells beside, for JSON; what is added while it runs is in it at the end.
+        every: for each component how many communication steps one of its own takes.
+        graph: the components' order and the algebraic loops.
+        spans: for each component where its inputs begin, its outputs begin, and its outputs end in the vector.
+        row_spans: for each component the range of its connections in ``gather``.
+        groups: numbers of the components in the order of the graph; a group of several forms a cycle.
     """
 
     scenario: Scenario
@@ -93,15 +111,64 @@ class System:
     controllers: dict[str, Controller]
     removed: frozenset[str]
     notes: dict[str, Any]
+    every: list[int]
+    graph: DependencyGraph
     index: dict[str, int] = field(init=False)  # position of each signal in the vector
+    spans: list[tuple[int, int, int]] = field(init=False)
+    row_spans: list[tuple[int, int]] = field(init=False)
+    groups: list[tuple[int, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.index = {name: position for position, name in enumerate(self.names)}
+        self.spans, begin = [], 0
+        for component in self.components:
+            middle = begin + len(component.inputs)
+            self.spans.append((begin, middle, middle + len(component.outputs)))
+            begin = self.spans[-1][-1]
+        targets = self.gather.target
+        # rows stand in the order of the components
+        self.row_spans = [
+            (int(np.searchsorted(targets, begin)), int(np.searchsorted(targets, middle)))
+            for begin, middle, _end in self.spans
+        ]
+        numbers = {component.name: number for number, component in enumerate(self.components)}
+        self.groups = [tuple(numbers[name] for name in group) for group in self.graph.groups]
+        self._ends = np.array([end for _begin, _middle, end in self.spans], dtype=np.int64)
         self._rows = {
             self.names[target]: (gather, row, (source, float(gather.factor[row]), float(gather.offset[row])))
             for gather in self.gathers
             for row, (source, target) in enumerate(zip(gather.source.tolist(), gather.target.tolist(), strict=True))
         }
+
+    @property
+    def step_size(self) -> float:
+        """The communication step in s."""
+        return self.scenario.communication_step
+
+    @property
+    def order(self) -> list[int]:
+        """Numbers of the components, sources before what depends on them."""
+        return [number for group in self.groups for number in group]
+
+    def owner_of(self, position: int) -> int | None:
+        """The number of the FMU that a signal belongs to; None where it belongs to a sensor or controller."""
+        return int(np.searchsorted(self._ends, position, side="right")) if position < self.physical else None
+
+    def check_finite(self, number: int, t: float) -> None:
+        """Raise GalenicError where an output of a component is no number at ``t``."""
+        _begin, middle, end = self.spans[number]
+        if not np.isfinite(self.signals[middle:end]).all():
+            self.raise_not_finite(number, t)
+
+    def raise_not_finite(self, number: int, t: float) -> NoReturn:
+        """Raise the error that names the first output of a component that is no number at ``t``."""
+        _begin, middle, end = self.spans[number]
+        position = middle + int(np.flatnonzero(~np.isfinite(self.signals[middle:end]))[0])
+        raise self.scenario.error(
+            ("components", self.components[number].name),
+            f"'{self.names[position]}' became {self.signals[position]} in the step to t = {t:.6g} s",
+            "look at the component's inputs and parameters; the results up to the step before are kept",
+        )
 
     def redirect(self, target: str, source: str | None) -> None:
         """Let a driven input take its value from another signal of its unit; None: from its own driver again.
@@ -211,6 +278,8 @@ class _Builder:
             controllers={controller.name: controller for controller in controllers},
             removed=self.removed,
             notes=self.notes,
+            every=[self._every(component.name) for component in components],
+            graph=self._graph(components),
         )
         if actions is not None:
             actions.bind(system)
@@ -253,6 +322,17 @@ class _Builder:
                 ports[names[-1]] = port
             values += [component.input_values, component.output_values]
         return names, ports, np.concatenate(values).astype(np.float64)
+
+    def _every(self, name: str) -> int:
+        period = self.scenario.components[name].period
+        if period is None:
+            return 1
+        return check_multiple(self.scenario, ("components", name, "period"), period, f"the period of '{name}'")
+
+    def _graph(self, components: Sequence[FmuComponent]) -> DependencyGraph:
+        links = {target: link.source for target, link in self.wiring.links.items() if link.source is not None}
+        lagged = [target for target, link in self.wiring.links.items() if link.lagged]
+        return dependency_graph(components, links, lagged)
 
     def _span(self, component: Component | SampledComponent) -> tuple[int, int, int]:
         begin = self.positions[component.name]
@@ -333,14 +413,14 @@ class _Builder:
         )
 
 
-def _disturbance_task(disturbance: SampledComponent, signals: FloatArray, slot: int) -> Task:
+def _disturbance_task(disturbance: Disturbance, signals: FloatArray, slot: int) -> Task:
     do_step, period, values = disturbance.do_step, disturbance.period, disturbance.output_values
 
     def execute(t: float) -> None:
         do_step(t, period)
         signals[slot] = values[0]
 
-    return Task(1, execute, disturbance.name)
+    return Task(1, execute, disturbance.name, slot, getattr(disturbance, "values", None))
 
 
 def _supervised_first(scenario: Scenario, controllers: Sequence[Controller]) -> list[Controller]:

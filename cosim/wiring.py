@@ -24,6 +24,7 @@ class Link:
     factor: float
     offset: float
     path: KeyPath
+    lagged: bool = False
 
 
 class Wiring:
@@ -83,7 +84,7 @@ class Wiring:
                 f"it offers {', '.join(offered)}; connect the variables one by one",
             )
         for suffix in wanted:
-            self.link(f"{source}.{source_variable}.{suffix}", f"{target}.{target_variable}.{suffix}", path)
+            self.link(f"{source}.{source_variable}.{suffix}", f"{target}.{target_variable}.{suffix}", path, spec)
 
     def link(self, source: str, target: str, path: KeyPath, change: ConnectionSpec | None = None) -> None:
         """Let a signal drive an input, converting its unit, then applying the factor and offset of ``change``.
@@ -110,7 +111,8 @@ class Wiring:
                 )
             shift = difference(self._scenario, (*path, "offset"), change.offset, target_port.unit)
             factor, offset = change.factor * factor, change.factor * offset + shift
-        self.links[target] = Link(source, target, factor, offset, path)
+        lagged = change is not None and change.lagged
+        self.links[target] = Link(source, target, factor, offset, path, lagged)
 
     def claim(self, target: str, path: KeyPath) -> Port:
         """Mark an input as driven, and return its port. Raises where it is no input, or is driven already."""

@@ -1,0 +1,139 @@
+"""Error-controlled: Jacobi in steps as small as the error of the coupling asks for.
+
+Each step is done twice from the same state, once whole and once in two halves. The halves are kept; half their
+difference to the whole step estimates the error that the coupling makes in the halves. A step with too large an error
+is taken back and repeated with a smaller size; after a good one the next may grow. Results are recorded at the
+communication points, which the steps always hit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cosim.algorithms import need_rollback
+from cosim.component import FloatArray
+from cosim.kernel.program import Call, Program
+
+if TYPE_CHECKING:
+    from cosim.system import System
+
+_SAFETY = 0.9
+_GROWTH = 4.0
+_SHRINK = 0.2
+_FLOOR = 1e-6  # of the communication step: the smallest step where the scenario names none
+
+
+def program(system: System) -> Program:
+    """The whole system as one call."""
+    need_rollback(system, list(range(len(system.components))), "the error-controlled algorithm")
+    for number, component in enumerate(system.components):
+        if not component.can_variable_step:
+            raise system.scenario.error(
+                ("components", component.name),
+                f"'{component.name}' takes steps of one size only (canHandleVariableCommunicationStepSize is not set)",
+                "choose 'master: {algorithm: jacobi}'",
+            )
+        if system.every[number] != 1:
+            raise system.scenario.error(
+                ("components", component.name, "period"),
+                "a component with a period of its own cannot be stepped under error control",
+                "leave out the period: the steps are as long as the error allows",
+            )
+    stepper = ErrorControl(system)
+    return Program([Call(stepper.step)], system.every, np.zeros(len(system.gather.source)))
+
+
+class ErrorControl:
+    """Steps a system with steps of its own.
+
+    Args:
+        system: the system.
+
+    Attributes:
+        accepted: steps that were kept so far.
+        rejected: steps that were taken back.
+    """
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        settings = system.scenario.master
+        self._tolerance = settings.tolerance
+        self._smallest = settings.smallest_step or _FLOOR * system.step_size
+        self.size = system.step_size
+        self.accepted = 0
+        self.rejected = 0
+        self._largest = np.zeros(system.physical)
+        outputs = [np.arange(middle, end) for _begin, middle, end in system.spans]
+        self._outputs = np.concatenate(outputs) if outputs else np.zeros(0, dtype=np.intp)
+
+    def step(self, k: int) -> None:
+        """Advance over communication step number ``k``.
+
+        Raises:
+            GalenicError: the error stays too large however small the step.
+        """
+        t, end = k * self._system.step_size, (k + 1) * self._system.step_size
+        while t < end:
+            remaining = end - t
+            pieces = max(1, int(np.ceil(remaining / self.size - 1e-9)))
+            size = remaining / pieces
+            taken = self._try(t, size)
+            t = t + taken if pieces > 1 or taken < size else end
+
+    def _try(self, t: float, size: float) -> float:
+        """One step of at most ``size`` from ``t``; returns how far it went."""
+        system = self._system
+        before = system.signals.copy()
+        saved = [component.save_state() for component in system.components]
+        try:
+            while True:
+                self._jacobi(t, size)
+                whole = system.signals[self._outputs].copy()
+                self._back(before, saved)
+                self._jacobi(t, 0.5 * size)
+                self._jacobi(t + 0.5 * size, 0.5 * size)
+                error, worst = self._error(whole)
+                grown = _SAFETY / np.sqrt(max(error, 1e-12))
+                if error <= 1.0:
+                    self.accepted += 1
+                    self.size = max(size * min(grown, _GROWTH), self._smallest)
+                    return size
+                self.rejected += 1
+                smaller = size * max(min(grown, _SAFETY), _SHRINK)
+                if smaller < self._smallest:
+                    raise system.scenario.error(
+                        ("master",),
+                        f"the coupling's error stays above the tolerance at t = {t:.6g} s with steps of {size:.3g} s; "
+                        f"worst is '{worst}'",
+                        "choose a larger tolerance, a smaller smallest_step, or algorithm: iterative for a stiff loop",
+                    )
+                self._back(before, saved)
+                size = smaller
+        finally:
+            for component, state in zip(system.components, saved, strict=True):
+                component.free_state(state)
+
+    def _jacobi(self, t: float, size: float) -> None:
+        system, gather = self._system, self._system.gather
+        system.signals[gather.target] = system.signals[gather.source] * gather.factor + gather.offset
+        for number, component in enumerate(system.components):
+            component.do_step(t, size)
+            system.check_finite(number, t + size)
+
+    def _back(self, before: FloatArray, saved: list[Any]) -> None:
+        self._system.signals[:] = before
+        for component, state in zip(self._system.components, saved, strict=True):
+            component.restore_state(state)
+
+    def _error(self, whole: FloatArray) -> tuple[float, str]:
+        """The estimate relative to the tolerance, and the signal where it is largest."""
+        halves = self._system.signals[self._outputs]
+        self._largest[self._outputs] = np.maximum(self._largest[self._outputs], np.abs(halves))
+        scale = self._tolerance * np.maximum(self._largest[self._outputs], 1e-300)
+        relative = 0.5 * np.abs(halves - whole) / scale
+        if not len(relative):
+            return 0.0, ""
+        worst = int(np.argmax(relative))
+        return float(relative[worst]), self._system.names[int(self._outputs[worst])]

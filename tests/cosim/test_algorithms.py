@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+from cosim import Scenario, Simulation
+from fmus.errors import GalenicError
+
+UNITS = Path(__file__).with_name("small_units.py").as_posix()
+OSCILLATOR = np.array([[0, 1, 0, 0], [-2, 0, 1, 0], [0, 0, 0, 1], [1, 0, -2, 0]], dtype=float)
+
+Load = Callable[..., Scenario]
+
+
+def header(step: float, duration: float = 4.0, **master: Any) -> str:
+    text = f"scenario: galenic/1\nduration: {duration} s\ncommunication_step: {step} s\n"
+    return text + (f"master: {master}\n".replace("'", "") if master else "")
+
+
+def oscillator(load: Load, step: float, duration: float = 4.0, **master: Any) -> Simulation:
+    body = f"""
+        components:
+          first: {{unit: "{UNITS}:mass", parameters: {{x_start: 1 m}}}}
+          second: {{unit: "{UNITS}:mass"}}
+        connections: [first.x -> second.u, second.x -> first.u]
+        """
+    return Simulation(load(body, header(step, duration, **master)))
+
+
+def error_of(simulation: Simulation) -> float:
+    """Largest error of the positions over the run, against the matrix exponential."""
+    step, worst = simulation.step_size, 0.0
+    exact, forward = np.array([1.0, 0.0, 0.0, 0.0]), expm(OSCILLATOR * step)
+    with simulation:
+        for _ in range(simulation.steps):
+            simulation.step()
+            exact = forward @ exact
+            worst = max(worst, *(abs(simulation.get(f"{n}.x") - exact[i]) for n, i in (("first", 0), ("second", 2))))
+    return worst
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "extrapolation", "order"),
+    [("jacobi", 0, 1), ("jacobi", 1, 2), ("gauss_seidel", 0, 1), ("gauss_seidel", 1, 2), ("iterative", 0, 1)],
+)
+def test_order_of_convergence(scenario: Load, algorithm: str, extrapolation: int, order: int) -> None:
+    errors = [
+        error_of(oscillator(scenario, h, algorithm=algorithm, extrapolation=extrapolation))
+        for h in (0.05, 0.025, 0.0125)
+    ]
+    measured = np.log2(np.array(errors[:-1]) / errors[1:])
+    assert measured == pytest.approx(order, abs=0.2)
+
+
+def test_error_control_keeps_the_error_near_its_tolerance(scenario: Load) -> None:
+    errors = [error_of(oscillator(scenario, 0.5, algorithm="error_controlled", tolerance=t)) for t in (1e-4, 1e-6)]
+    assert errors[0] < 100 * 1e-4
+    assert errors[1] < 100 * 1e-6
+    assert errors[1] < 0.05 * errors[0]
+
+
+def energy(simulation: Simulation) -> float:
+    x1, v1, x2, v2 = (simulation.get(f"{n}.{s}") for n in ("first", "second") for s in "xv")
+    return 0.5 * (v1**2 + v2**2 + x1**2 + x2**2 + (x1 - x2) ** 2)
+
+
+def test_jacobi_gains_energy_and_the_implicit_coupling_loses_it(scenario: Load) -> None:
+    growth = {}
+    for algorithm in ("jacobi", "gauss_seidel", "iterative"):
+        with oscillator(scenario, 0.05, 40.0, algorithm=algorithm) as simulation:
+            simulation.initialize()
+            before = energy(simulation)
+            simulation.step(simulation.steps)
+            growth[algorithm] = energy(simulation) / before
+    # a force that is late by half a step on the mean feeds the oscillation, twice as much if both are late
+    assert growth["jacobi"] > 1.5
+    assert growth["iterative"] < 0.7
+    assert abs(growth["gauss_seidel"] - 1.0) < 0.1
+
+
+@pytest.mark.parametrize("algorithm", ["jacobi", "gauss_seidel", "iterative", "error_controlled"])
+def test_the_kernels_in_c_and_in_python_give_the_same_bits(scenario: Load, algorithm: str, tmp_path: Path) -> None:
+    found = {}
+    for kernel in ("native", "python"):
+        with oscillator(scenario, 0.05, algorithm=algorithm, kernel=kernel, extrapolation=1) as simulation:
+            simulation.step(simulation.steps)
+            found[kernel] = simulation.signals.copy()
+    assert np.array_equal(found["native"], found["python"])
+
+
+def loop(load: Load, gain: float, **master: Any) -> Simulation:
+    body = f"""
+        components:
+          a: {{unit: "{UNITS}:gain", parameters: {{k: {gain}}}}}
+          b: {{unit: "{UNITS}:gain", parameters: {{k: 1, offset: 0}}}}
+        connections: [b.y -> a.u, a.y -> b.u]
+        """
+    return Simulation(load(body, header(0.1, 1.0, **master)))
+
+
+@pytest.mark.parametrize("gain", [-0.5, -2.0, -10.0, 3.0])
+def test_an_algebraic_loop_is_solved_whatever_its_gain(scenario: Load, gain: float) -> None:
+    with loop(scenario, gain, algorithm="iterative") as simulation:
+        simulation.initialize()
+        assert simulation.get("a.y") == pytest.approx(1.0 / (1.0 - gain), rel=1e-10)
+        simulation.step(5)
+        assert simulation.get("a.y") == pytest.approx(1.0 / (1.0 - gain), rel=1e-10)
+
+
+@pytest.mark.parametrize("algorithm", ["jacobi", "gauss_seidel", "error_controlled"])
+def test_an_algebraic_loop_is_refused_where_it_would_be_wrong(scenario: Load, algorithm: str) -> None:
+    with pytest.raises(GalenicError, match=r"algebraic loop.*a\.u -> a\.y -> b\.u -> b\.y -> a\.u") as caught:
+        loop(scenario, -2.0, algorithm=algorithm)
+    assert "algorithm: iterative" in (caught.value.cure or "")
+
+
+def test_a_lagged_connection_is_accepted(scenario: Load) -> None:
+    body = f"""
+        components:
+          a: {{unit: "{UNITS}:gain", parameters: {{k: -0.5}}}}
+          b: {{unit: "{UNITS}:gain", parameters: {{k: 1, offset: 0}}}}
+        connections: [b.y -> a.u, {{from: a.y, to: b.u, lagged: true}}]
+        """
+    with Simulation(scenario(body, header(0.1, 5.0))) as simulation:
+        simulation.step(50)
+        assert simulation.get("a.y") == pytest.approx(1.0 / 1.5, rel=1e-6)
+
+
+def test_a_loop_without_a_solution_is_named(scenario: Load) -> None:
+    with (
+        loop(scenario, 1.0, algorithm="iterative") as simulation,
+        pytest.raises(GalenicError, match=r"no solution.*a\.u"),
+    ):
+        simulation.initialize()
+
+
+def test_a_slow_component_steps_at_its_own_period(scenario: Load) -> None:
+    body = f"""
+        components:
+          fast: {{unit: "{UNITS}:mass", parameters: {{x_start: 1 m}}}}
+          slow: {{unit: "{UNITS}:mass", period: 0.2 s}}
+        connections: [fast.x -> slow.u]
+        """
+    with Simulation(scenario(body, header(0.05, 2.0))) as simulation:
+        simulation.initialize()
+        seen = []
+        for _ in range(8):
+            simulation.step()
+            seen.append((simulation.get("slow.u"), simulation.get("slow.x")))
+    inputs, outputs = ([pair[i] for pair in seen] for i in (0, 1))
+    assert inputs[0] == inputs[3] != inputs[4]
+    assert outputs[0] == outputs[2] == 0.0
+    assert outputs[3] > 0.0
+    assert outputs[3] == outputs[6] != outputs[7]
