@@ -19,7 +19,7 @@ _FILES = {".yaml", ".yml", ".fmu", ".csv"}
 
 
 def read_extended(file: Path, find: Callable[[str], Path], above: tuple[Path, ...] = ()) -> Source:
-    """Read a YAML file and what it extends.
+    """Read a YAML file and what it extends, or a system of SSP.
 
     Args:
         file: the file.
@@ -29,6 +29,10 @@ def read_extended(file: Path, find: Callable[[str], Path], above: tuple[Path, ..
     Raises:
         GalenicError: a file cannot be read, the base does not exist, or a file extends itself.
     """
+    if file.suffix.lower() in {".ssp", ".ssd"}:
+        from cosim.ssp import read_ssp
+
+        return read_ssp(file).source
     source = read_yaml(file)
     if not isinstance(source.data, dict) or KEY not in source.data:
         return source

@@ -35,18 +35,17 @@ def find_scenario(name: str | Path) -> Path:
     text = str(name)
     if text in scenario_names():
         return _shipped() / f"{text}.yaml"
-    if path.suffix.lower() in {".yaml", ".yml"} or len(path.parts) > 1:
+    if path.suffix.lower() in {".yaml", ".yml", ".ssp", ".ssd"} or len(path.parts) > 1:
         raise GalenicError("there is no such scenario file", cure=nearest(path.stem, scenario_names()), file=text)
-    raise GalenicError(
-        f"there is no scenario '{text}'", cure=f"{nearest(text, scenario_names())} A path to a .yaml file also does."
-    )
+    cure = f"{nearest(text, scenario_names())} A path to a .yaml or .ssp file also does."
+    raise GalenicError(f"there is no scenario '{text}'", cure=cure)
 
 
 def load_scenario(name: str | Path) -> Scenario:
     """Find, read and check a scenario.
 
     Args:
-        name: path of a YAML file, or the name of a scenario that comes with Galenic.
+        name: path of a YAML file or of an SSP (`cosim.ssp.read`), or the name of a scenario that comes with Galenic.
 
     Raises:
         GalenicError: with file, line and cure.
