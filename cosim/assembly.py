@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cosim import disturbances as shapes
 from cosim.component import Controller, ControllerContext, KeyPath, Port
@@ -20,6 +20,9 @@ from cosim.sensors import Sensor
 from cosim.yaml_lines import Source, read_yaml
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import conversion, parse_quantity
+
+if TYPE_CHECKING:
+    from fmus import UnitModel
 
 #: Finds the port of a signal; the key path is the place in the scenario that asks for it.
 FindPort = Callable[[str, KeyPath], Port]
@@ -91,16 +94,23 @@ def _number(scenario: Scenario, path: KeyPath, raw: Any, unit: str) -> float:
 def _fmu_file(scenario: Scenario, path: KeyPath, spec: ComponentSpec) -> Any:
     if spec.fmu is not None:
         return scenario.resolve(spec.fmu)
-    assert spec.unit is not None
     import fmus
 
-    unit = spec.unit
+    return fmus.build_fmu(find_unit(scenario, str(path[-1])))
+
+
+def find_unit(scenario: Scenario, name: str) -> UnitModel:
+    """The unit model of a component that is one. Raises GalenicError where there is no such unit."""
+    import fmus
+
+    unit = scenario.components[name].unit
+    assert unit is not None, "the caller looked"
     if unit.partition(":")[0].endswith(".py"):
         file, colon, function = unit.partition(":")
         unit = f"{scenario.resolve(file)}{colon}{function}"
     elif unit not in (known := fmus.unit_names()):
-        raise scenario.error((*path, "unit"), f"there is no unit model '{unit}'", nearest(unit, known))
-    return fmus.build_fmu(fmus.unit_model(unit))
+        raise scenario.error(("components", name, "unit"), f"there is no unit model '{unit}'", nearest(unit, known))
+    return fmus.unit_model(unit)
 
 
 def _parameter_file(
