@@ -10,7 +10,21 @@ import typer
 from typer.core import TyperGroup
 
 from fmus.errors import GalenicError
-from galenic.commands import calibrate, check, compare, export, identify, info, lots, new, plot, replay, run, schema
+from galenic.commands import (
+    calibrate,
+    check,
+    compare,
+    export,
+    export_ssp,
+    identify,
+    info,
+    lots,
+    new,
+    plot,
+    replay,
+    run,
+    schema,
+)
 from galenic.commands import list as list_command
 from galenic.console import make_printable, output, show_bug, show_error
 
@@ -85,7 +99,22 @@ def galenic(
     """Pharmaceutical unit operations as FMUs, co-simulated as a line, steered by model predictive control."""
 
 
-for _module in (run, compare, plot, identify, calibrate, replay, lots, info, export, check, new, schema, list_command):
+for _module in (
+    run,
+    compare,
+    plot,
+    identify,
+    calibrate,
+    replay,
+    lots,
+    info,
+    export,
+    export_ssp,
+    check,
+    new,
+    schema,
+    list_command,
+):
     _module.register(app)
 
 

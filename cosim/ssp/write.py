@@ -71,7 +71,7 @@ class _Writer:
     def __init__(self, scenario: Scenario, version: str, fmu_of: Callable[[str], Path] | None) -> None:
         self.scenario, self.version = scenario, version
         self.components = {name: build_component(scenario, name, scenario.seed, {}) for name in scenario.components}
-        self.links = _links(scenario, self.components.values())
+        self.links = component_links(scenario, self.components.values())
         self.entries: dict[str, bytes] = {}
         self.sources: dict[str, str] = {}
         for name, component in self.components.items():
@@ -117,9 +117,7 @@ class _Writer:
         if not counted:
             return []
         listed = " and ".join(filter(None, (", ".join(counted[:-1]), counted[-1])))
-        return [
-            f"SSP has no words for {listed}: 'galenic run' finds them in {KEPT}/, other tools run in open loop."
-        ]
+        return [f"SSP has no words for {listed}: 'galenic run' finds them in {KEPT}/, other tools run in open loop."]
 
     # ---- the structure -----------------------------------------------------------------------------------------
 
@@ -269,8 +267,8 @@ class _Writer:
         return self._add(f"{KEPT}/{file.name}", content) + colon + member
 
 
-def _links(scenario: Scenario, components: Iterable[FmuComponent]) -> Sequence[Link]:
-    """The connections between components, bundles as single variables, checked."""
+def component_links(scenario: Scenario, components: Iterable[FmuComponent]) -> Sequence[Link]:
+    """The connections between components, bundles as single variables, checked. Raises GalenicError with the line."""
     wiring = Wiring(scenario)
     for component in components:
         wiring.add(component)

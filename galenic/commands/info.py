@@ -23,6 +23,8 @@ EPILOG = """Examples:
 
     galenic info my_unit.py
 
+    galenic info my_line.ssp
+
     galenic info my_unit.py --markdown"""
 
 #: the index of an array's element, as FMI 2.0's structured names have it
@@ -36,7 +38,9 @@ def register(app: typer.Typer) -> None:
 
 
 def info(
-    target: Annotated[str, typer.Argument(metavar="FMU_OR_UNIT", help="An .fmu file, a unit's name, or FILE.py.")],
+    target: Annotated[
+        str, typer.Argument(metavar="FMU_OR_UNIT", help="An .fmu or .ssp file, a unit's name, or FILE.py.")
+    ],
     causality: Annotated[
         str | None, typer.Option(help="Only these variables: input, output, parameter or local.")
     ] = None,
@@ -44,7 +48,10 @@ def info(
         bool, typer.Option("--markdown", help="Print a unit's variables and parameter sources for a Markdown page.")
     ] = False,
 ) -> None:
-    """Show the variables of an FMU or unit: causality, unit, start, bounds, role; and what its interface can do."""
+    """Show the variables of an FMU or unit: causality, unit, start, bounds, role; and what its interface can do.
+
+    Of an .ssp: its components, connections and inputs that nothing drives.
+    """
     from rich.text import Text
 
     from cosim.fmu_archive import open_archive
@@ -55,6 +62,9 @@ def info(
         raise GalenicError(f"there is no causality '{causality}'", cure=f"one of {', '.join(_ORDER)}")
     if markdown:
         _print_markdown(target, causality)
+        return
+    if target.lower().endswith((".ssp", ".ssd")):
+        _print_system(Path(target))
         return
     if target.lower().endswith(".fmu"):
         file = Path(target)
@@ -75,6 +85,15 @@ def info(
     console.print(Text(f"Platforms: {', '.join(platforms)}.  File: {file}"), soft_wrap=True)
     for table in _tables(description, _roles(xml), causality):
         console.print(table)
+
+
+def _print_system(file: Path) -> None:
+    from galenic.console import output
+    from galenic.system_tables import system_tables
+
+    console = output()
+    for part in system_tables(file):
+        console.print(part)
 
 
 def _print_markdown(target: str, causality: str | None) -> None:
