@@ -40,19 +40,29 @@ EXPORT int drive_fmu(const Fmu *fmu, int first, int steps, double size, double *
 }
 
 /* The feed frame by hand: equations of fmus/units/feed_frame.py, and of the method what this unit needs. Quantities are
- * mass, API mass and bulk volume [litre, so that all are of one size]; the means of the flow out are integrated beside them. */
-enum { STATES = 6, ALL = 9, STAGES = 7 };
+ * mass, API mass, bulk volume [litre, so that all are of one size] and what the powder's attributes mix by: water, dry powder
+ * times lubrication, times ln(granule size/mm), times void ratio; the means of the flow out are integrated beside them. */
+enum { QUANTITIES = 7, STATES = 2 * QUANTITIES, ALL = STATES + QUANTITIES, STAGES = 7 };
 
 typedef struct {
     double capacity, initial_level, chamber_mass, chamber_fill_time, starving_mass, heel; /* as the model declares them */
-    double y[STATES], mean[3];                                                              /* hopper, chamber by turns */
+    double y[STATES], mean[QUANTITIES];                                                     /* hopper, chamber by turns */
 } FeedFrame;
 
-typedef struct { double mass_flow, api_fraction, bulk_density, draw; } Inputs;
+typedef struct { double mass_flow, api_fraction, bulk_density, moisture, lubrication, size, porosity, draw; } Inputs;
 
-EXPORT void start_by_hand(FeedFrame *m, const double start[4]) {
-    const double carried[3] = {1, start[1], 1e3 / start[2]};
-    for (int j = 0; j < 3; ++j) {
+/* what a kilogram carries */
+static void specific(const Inputs *u, double carried[QUANTITIES]) {
+    double dry = 1 / (1 + u->moisture);
+    carried[0] = 1, carried[1] = u->api_fraction, carried[2] = 1e3 / u->bulk_density;
+    carried[3] = dry * u->moisture, carried[4] = dry * u->lubrication;
+    carried[5] = dry * log(1e-3 * u->size), carried[6] = dry * u->porosity / (1 - u->porosity);
+}
+
+EXPORT void start_by_hand(FeedFrame *m, const Inputs *start) {
+    double carried[QUANTITIES];
+    specific(start, carried);
+    for (int j = 0; j < QUANTITIES; ++j) {
         m->y[2 * j] = m->capacity * m->initial_level / 100 * carried[j];
         m->y[2 * j + 1] = m->chamber_mass * carried[j];
     }
@@ -64,20 +74,17 @@ static double supply(const FeedFrame *m, double mass) {
 }
 
 /* time runs from 0 to 1 over a communication step of h seconds */
-static void right_hand_side(const FeedFrame *m, const Inputs *u, double h, const double *y, double *f) {
-    double taken = u->draw * supply(m, y[1]);
+static void right_hand_side(const FeedFrame *m, double draw, const double *arrives, double h, const double *y, double *f) {
+    double taken = draw * supply(m, y[1]);
     double wanted = taken + (m->chamber_mass - y[1]) / m->chamber_fill_time;
     double fill = wanted > 0 ? wanted * supply(m, y[0]) : 0;
     double fall = fill / y[0], leave = taken / y[1];
-    f[0] = h * (u->mass_flow - fill);
-    f[1] = h * (fill - taken);
-    f[2] = h * (u->mass_flow * u->api_fraction - fall * y[2]);
-    f[3] = h * (fall * y[2] - leave * y[3]);
-    f[4] = h * (1e3 * u->mass_flow / u->bulk_density - fall * y[4]);
-    f[5] = h * (fall * y[4] - leave * y[5]);
-    f[6] = taken;
-    f[7] = leave * y[3];
-    f[8] = 1e-3 * leave * y[5];
+    for (int j = 0; j < QUANTITIES; ++j) {
+        double falls = fall * y[2 * j], leaves = leave * y[2 * j + 1];
+        f[2 * j] = h * (arrives[j] - falls);
+        f[2 * j + 1] = h * (falls - leaves);
+        f[STATES + j] = leaves;
+    }
 }
 
 /* the Runge-Kutta pair 5(4) of CasADi's erk; the last stage is the first of the next step */
@@ -111,10 +118,12 @@ static double first_size(const double *y, const double *f) {
     for (int i = 0; i < ALL; ++i) result[i] = y[i] + h * (sum);
 
 static int step_by_hand(FeedFrame *m, const Inputs *u, double size) {
-    double y[ALL] = {0}, z[ALL], end[ALL], k[STAGES][ALL], t = 0, next, before = 1;
+    double y[ALL] = {0}, z[ALL], end[ALL], k[STAGES][ALL], arrives[QUANTITIES], t = 0, next, before = 1;
     int rejected = 0;
     memcpy(y, m->y, sizeof m->y);
-    right_hand_side(m, u, size, y, k[0]);
+    specific(u, arrives);
+    for (int j = 0; j < QUANTITIES; ++j) arrives[j] *= u->mass_flow;
+    right_hand_side(m, u->draw, arrives, size, y, k[0]);
     next = first_size(y, k[0]);
     for (int n = 0; n < 100000; ++n) {
         double h = next, sum = 0;
@@ -122,17 +131,17 @@ static int step_by_hand(FeedFrame *m, const Inputs *u, double size) {
         if (t + 1.05 * h >= 1) clipped = t + h > 1, h = 1 - t, last = 1;
         else if (t + 2 * h > 1) h = 0.5 * (1 - t);
         STAGE(z, A[1][0] * k[0][i])
-        right_hand_side(m, u, size, z, k[1]);
+        right_hand_side(m, u->draw, arrives, size, z, k[1]);
         STAGE(z, A[2][0] * k[0][i] + A[2][1] * k[1][i])
-        right_hand_side(m, u, size, z, k[2]);
+        right_hand_side(m, u->draw, arrives, size, z, k[2]);
         STAGE(z, A[3][0] * k[0][i] + A[3][1] * k[1][i] + A[3][2] * k[2][i])
-        right_hand_side(m, u, size, z, k[3]);
+        right_hand_side(m, u->draw, arrives, size, z, k[3]);
         STAGE(z, A[4][0] * k[0][i] + A[4][1] * k[1][i] + A[4][2] * k[2][i] + A[4][3] * k[3][i])
-        right_hand_side(m, u, size, z, k[4]);
+        right_hand_side(m, u->draw, arrives, size, z, k[4]);
         STAGE(z, A[5][0] * k[0][i] + A[5][1] * k[1][i] + A[5][2] * k[2][i] + A[5][3] * k[3][i] + A[5][4] * k[4][i])
-        right_hand_side(m, u, size, z, k[5]);
+        right_hand_side(m, u->draw, arrives, size, z, k[5]);
         STAGE(end, A[6][0] * k[0][i] + A[6][2] * k[2][i] + A[6][3] * k[3][i] + A[6][4] * k[4][i] + A[6][5] * k[5][i])
-        right_hand_side(m, u, size, end, k[6]);
+        right_hand_side(m, u->draw, arrives, size, end, k[6]);
         for (int i = 0; i < ALL; ++i) {
             double wrong = h * (E[0] * k[0][i] + E[2] * k[2][i] + E[3] * k[3][i] + E[4] * k[4][i] + E[5] * k[5][i] +
                                 E[6] * k[6][i]);
@@ -164,17 +173,24 @@ static int step_by_hand(FeedFrame *m, const Inputs *u, double size) {
     return 1;
 }
 
-EXPORT int drive_by_hand(FeedFrame *m, const double start[4], double swing, int first, int steps, double size, double values[6]) {
+EXPORT int drive_by_hand(FeedFrame *m, const Inputs *start, double swing, int first, int steps, double size, double values[11]) {
     for (int k = first; k < first + steps; ++k) {
-        Inputs u = {moved(start[0], swing, k), moved(start[1], swing, k), moved(start[2], swing, k), moved(start[3], swing, k)};
+        Inputs u;
+        for (size_t i = 0; i < sizeof u / sizeof(double); ++i)
+            ((double *)&u)[i] = moved(((const double *)start)[i], swing, k);
         if (step_by_hand(m, &u, size)) return 1;
         /* the outputs of a feed frame through which powder flows */
         values[0] = m->mean[0];
         values[1] = m->mean[1] / m->mean[0];
-        values[2] = m->mean[0] / m->mean[2];
-        values[3] = 100 * m->y[0] / m->capacity;
-        values[4] = m->y[0] + m->y[1];
-        values[5] = m->y[2] + m->y[3];
+        values[2] = 1e3 * m->mean[0] / m->mean[2];
+        double dry = m->mean[0] - m->mean[3], voids = m->mean[6] / dry;
+        values[3] = m->mean[3] / dry;
+        values[4] = m->mean[4] / dry;
+        values[5] = 1e3 * exp(m->mean[5] / dry);
+        values[6] = voids / (1 + voids);
+        values[7] = 100 * m->y[0] / m->capacity;
+        for (int j = 0; j < 2; ++j) values[8 + j] = m->y[2 * j] + m->y[2 * j + 1];
+        values[10] = m->y[6] + m->y[7];
     }
     return 0;
 }

@@ -57,9 +57,9 @@ class _Fmu(ctypes.Structure):
 
 
 class _FeedFrame(ctypes.Structure):
-    """Parameters, then 6 states and 3 means: `FeedFrame` in unit_step.c."""
+    """Parameters, then 14 states and 7 means: `FeedFrame` in unit_step.c."""
 
-    _fields_ = [("parameters", ctypes.c_double * 6), ("rest", ctypes.c_double * 9)]
+    _fields_ = [("parameters", ctypes.c_double * 6), ("rest", ctypes.c_double * 21)]
 
 
 def _stays_inside(variable: fmus.Variable) -> bool:

@@ -1,4 +1,4 @@
-"""Draw docs/images/hopper_and_lubrication.png: pulses through the hopper; strength against lubrication."""
+"""Draw docs/images/hopper_and_lubrication.png: pulses through the hopper; lubrication against speed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 import fmus
 
 DURATION = 1800.0
+_LUBRICATION = "outlet_attributes.lubrication"
 
 
 def pulses() -> np.ndarray:
@@ -40,13 +41,18 @@ def main() -> None:
     left.set(xlabel="time [min]", ylim=(0.0, None), title="hopper: 0.9 kg every 3 min")
     left.legend()
     for share in (0.005, 0.01, 0.02):
-        speeds, strengths = np.arange(50.0, 401.0, 50.0), []
+        speeds, found = np.arange(50.0, 401.0, 50.0), []
         for speed in speeds:
             starts = {"impeller_speed": speed, "lubricant.mass_flow": share * 18.0 / 3600}
-            run = simulate_fmu(blender, start_values=starts, stop_time=1200.0, output=["strength_factor"])
-            strengths.append(run["strength_factor"][-1])
-        right.plot(speeds, strengths, marker="o", markersize=3, label=f"{100 * share:g} % lubricant")
-    right.set(xlabel="impeller speed [rpm]", ylabel="strength factor", title="lubricant blender at rest")
+            run = simulate_fmu(blender, start_values=starts, stop_time=1200.0, output=[_LUBRICATION])
+            found.append(run[_LUBRICATION][-1])
+        right.plot(speeds, found, marker="o", markersize=3, label=f"{100 * share:g} % lubricant")
+    right.set(
+        xlabel="impeller speed [rpm]",
+        ylim=(0.0, 6.0),
+        ylabel="lubricant times revolutions",
+        title="lubricant blender at rest",
+    )
     right.legend()
     for axis in (left, right):
         axis.grid(alpha=0.3)

@@ -10,17 +10,25 @@ from typing import Any
 
 import casadi as ca
 
-from fmus.model import UnitModel
+from fmus.model import Role, UnitModel
+from fmus.physics.powder_attributes import CARRIED, Carried, attributes_inlet, attributes_outlet
 from fmus.streams import SolidStream, holdup, solid_inlet, solid_outlet
 
 _ILLUSTRATIVE = "illustrative, uncalibrated"
-_CARRIED = (("mass", "kg", "powder"), ("api_mass", "kg", "API"), ("volume", "m^3", "bulk volume"))
+#: of the quantities that mix: name, unit, description, nominal in a vessel
+_QUANTITIES = (
+    ("mass", "kg", "powder", 1.0),
+    ("api_mass", "kg", "API", 1.0),
+    ("volume", "m^3", "bulk volume", 1e-3),
+    *CARRIED,
+)
 
 
 def feed_frame() -> UnitModel:
     """Build the hopper and the feed frame.
 
-    For each of q = (mass M, API mass, bulk volume), hopper h and chamber c::
+    For each of q = (mass M, API mass, bulk volume, and what the powder's attributes mix by: water, dry powder times
+    lubrication, times the logarithm of granule size, times the void ratio of granules), hopper h and chamber c::
 
         dq_h/dt = q_in - f q_h/M_h,   dq_c/dt = f q_h/M_h - d q_c/M_c
         f = max(d + (M_full - M_c)/tau_c, 0) (1 - exp(-(M_h - M_0)/M_e))     from the hopper into the chamber
@@ -35,6 +43,7 @@ def feed_frame() -> UnitModel:
         documentation=__doc__ or "",
     )
     inlet = solid_inlet(m, "inlet", 27.12 / 3600, 0.0885)
+    attributes = attributes_inlet(m)
     draw = m.input("draw_mass_flow", 27.12 / 3600, "kg/s", "mass flow that the press takes", minimum=0.0, nominal=5e-3)
 
     capacity = m.parameter("hopper_capacity", 4.0, "kg", "powder in the hopper at level 100 %", source=_ILLUSTRATIVE)
@@ -53,15 +62,12 @@ def feed_frame() -> UnitModel:
 
     heel = m.parameter("heel", 0.002, "kg", "powder that never leaves a vessel", source=_ILLUSTRATIVE, minimum=1e-4)
 
-    hopper, chamber = [], []
-    for (quantity, unit, text), share in zip(_CARRIED, inlet.specific, strict=True):
-        nominal = 1e-3 if unit == "m^3" else 1.0
-        hopper.append(
-            m.state(
-                f"hopper.{quantity}", capacity * start / 100.0 * share, unit, f"{text} in the hopper", nominal=nominal
-            )
-        )
-        chamber.append(m.state(f"chamber.{quantity}", full * share, unit, f"{text} in the chamber", nominal=nominal))
+    hopper: list[Any] = []
+    chamber: list[Any] = []
+    content = (*inlet.specific, *attributes.carried(1.0))
+    for (quantity, unit, text, nominal), share in zip(_QUANTITIES, content, strict=True):
+        for vessel, name, mass in ((hopper, "hopper", capacity * start / 100.0), (chamber, "chamber", full)):
+            vessel.append(m.state(f"{name}.{quantity}", mass * share, unit, f"{text} in the {name}", nominal=nominal))
 
     def supply(mass: Any) -> Any:
         return 1.0 - ca.exp(-ca.fmax(mass - heel, 0.0) / empty)
@@ -69,13 +75,16 @@ def feed_frame() -> UnitModel:
     taken = draw * supply(chamber[0])
     fill = ca.fmax(taken + (full - chamber[0]) / tau_c, 0.0) * supply(hopper[0])
     leaving = []
-    for arrives, in_hopper, in_chamber in zip(inlet.flows, hopper, chamber, strict=True):
+    arriving = (*inlet.flows, *attributes.carried(inlet.mass_flow))
+    for arrives, in_hopper, in_chamber in zip(arriving, hopper, chamber, strict=True):
         falls, leaves = fill * in_hopper / hopper[0], taken * in_chamber / chamber[0]
         m.derivative(in_hopper, arrives - falls)
         m.derivative(in_chamber, falls - leaves)
         leaving.append(leaves)
 
-    solid_outlet(m, SolidStream(*leaving), SolidStream(*chamber))
+    solid_outlet(m, SolidStream(*leaving[:3]), SolidStream(*chamber[:3]))
+    attributes_outlet(m, (leaving[0], Carried(*leaving[3:])), (chamber[0], Carried(*chamber[3:])))
     m.output("level", 100.0 * hopper[0] / capacity, "%", "hopper level", nominal=50.0)
     holdup(m, hopper[0] + chamber[0], hopper[1] + chamber[1])
+    m.output("holdup.water", hopper[3] + chamber[3], "kg", "water held up", role=Role.BALANCE, nominal=0.05)
     return m

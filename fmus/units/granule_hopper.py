@@ -38,6 +38,14 @@ def granule_hopper() -> UnitModel:
     )
     start = m.parameter("initial_mass", 2.0, "kg", "dry solids at the start", source=_ILLUSTRATIVE, minimum=0.02)
     moist = m.parameter("initial_moisture", 0.02, "1", "their moisture", source=_ILLUSTRATIVE, minimum=0.0)
+    # not what the inlet tells at the start: a mill that stands empty tells nothing of the granules here
+    api = m.parameter("initial_api_fraction", 0.09, "1", "their API", source=_ILLUSTRATIVE, minimum=0.0, maximum=1.0)
+    density = m.parameter(
+        "initial_bulk_density", 480.0, "kg/m^3", "their wet bulk density", source=_ILLUSTRATIVE, minimum=50.0
+    )
+    warm = m.parameter(
+        "initial_temperature", 298.15, "K", "their temperature", source=_ILLUSTRATIVE, display_unit="degC"
+    )
     heel = m.parameter("heel", 0.01, "kg", "solids that never leave", source=_ILLUSTRATIVE, minimum=1e-3)
     starving = m.parameter(
         "starving_mass", 0.1, "kg", "below it the outlet starves", source=_ILLUSTRATIVE, minimum=1e-3
@@ -45,25 +53,15 @@ def granule_hopper() -> UnitModel:
     full = m.parameter("full_mass", 10.0, "kg", "dry solids of a full hopper", source=_ILLUSTRATIVE, minimum=0.1)
 
     first = inlet.flows
-    per_dry = 1.0 / ca.fmax(first.dry, 1e-12)
-    flowing = first.dry > 1e-9
     held = GranuleFlow(
         dry=m.state("mass", start, "kg", "dry solids", minimum=0.0, nominal=2.0),
-        api=m.state("api_mass", start * inlet.api_fraction, "kg", "API", minimum=0.0, nominal=0.2),
+        api=m.state("api_mass", start * api, "kg", "API", minimum=0.0, nominal=0.2),
         water=m.state("water", start * moist, "kg", "water", minimum=0.0, nominal=0.05),
-        volume=m.state(
-            "volume", start * (1.0 + moist) / inlet.bulk_density, "m^3", "bulk volume", minimum=0.0, nominal=4e-3
-        ),
-        heat=m.state(
-            "heat",
-            enthalpy(start, start * moist, inlet.temperature),
-            "J",
-            "enthalpy above 0 degC",
-            nominal=6e4,
-        ),
+        volume=m.state("volume", start * (1.0 + moist) / density, "m^3", "bulk volume", minimum=0.0, nominal=4e-3),
+        heat=m.state("heat", enthalpy(start, start * moist, warm), "J", "enthalpy above 0 degC", nominal=6e4),
         size=m.state(
             "size_mass",
-            start * ca.if_else(flowing, first.size * per_dry, ca.DM(lognormal_fractions(500e-6, 0.6))),
+            start * ca.DM(lognormal_fractions(500e-6, 0.6)),
             "kg",
             "dry solids by size class",
             minimum=0.0,

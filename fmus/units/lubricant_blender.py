@@ -8,11 +8,11 @@ import casadi as ca
 
 from fmus.granules import SIZES, granule_inlet
 from fmus.model import Role, UnitModel
+from fmus.physics.powder_attributes import PowderAttributes, attributes_outlet
 from fmus.streams import SolidStream, solid_inlet, solid_outlet
 
 TANKS = 3
 _ILLUSTRATIVE = "illustrative, uncalibrated"
-_KUSHNER = "form after Kushner; value illustrative, uncalibrated"
 
 
 def lubricant_blender() -> UnitModel:
@@ -24,11 +24,12 @@ def lubricant_blender() -> UnitModel:
 
         dq_j/dt = q_(j-1)/tau - q_j/tau                   j = 1..3,  q_0/tau what arrives,  tau = tau_ref (N_ref/N)^a
         d(gamma M)_j/dt = (gamma M)_(j-1)/tau - (gamma M)_j/tau + N M_j
-        L = 1 - beta (1 - exp(-k c gamma))                tensile strength after over that before lubrication
-        W = exp(-k_w (X - X_ref))                         and what moisture X leaves of it
+        E = c gamma                                       lubrication: what acts on strength, friction and release
+        eps = 1 - M_g/(rho_t f V_g)                       porosity of M_g dry granules of bulk volume V_g
 
-    `strength_factor` is L W over that of the reference point: it acts on the press as a lot's tabletability does.
-    The granules' size is carried by its first moment, the mean of ln d: `d50` is exact for a log-normal size.
+    The granules' size is carried by its first moment, the mean of ln d: `d50` is exact for a log-normal size. Their
+    porosity is that of their bulk volume, of which granules fill the share f as in the granulator; powder that was not
+    granulated counts as such granules too.
     """
     m = UnitModel(
         "lubricant_blender",
@@ -49,12 +50,12 @@ def lubricant_blender() -> UnitModel:
         minimum=0.1,
     )
     exponent = m.parameter("speed_exponent", 0.6, "1", "how hold-up falls with the speed", source=_ILLUSTRATIVE)
-    beta = m.parameter("lubrication_loss", 0.4, "1", "strength that lubrication can take", source=_KUSHNER, maximum=1.0)
-    rate = m.parameter("lubrication_rate", 0.5, "1", "how fast, per revolution and fraction", source=_KUSHNER)
-    c_ref = m.parameter("reference_fraction", 0.01, "1", "lubricant at a strength factor of 1", source=_ILLUSTRATIVE)
-    n_ref = m.parameter("reference_revolutions", 150.0, "1", "revolutions at a factor of 1", source=_ILLUSTRATIVE)
-    wet_loss = m.parameter("moisture_loss", 8.0, "1", "how strength falls with moisture", source=_ILLUSTRATIVE)
-    x_ref = m.parameter("reference_moisture", 0.02, "1", "moisture at a strength factor of 1", source=_ILLUSTRATIVE)
+    rho_t = m.parameter(
+        "granule_true_density", 1540.0, "kg/m^3", "true density of the granules", source="assumed: API, lactose, MCC"
+    )
+    packing = m.parameter(
+        "packing", 0.5, "1", "share of the bulk volume that granules fill", source="the granulator's; " + _ILLUSTRATIVE
+    )
 
     turns = speed / 60.0
     tau = tau_ref * (speed_ref / speed) ** exponent
@@ -68,6 +69,12 @@ def lubricant_blender() -> UnitModel:
         "volume": (first.volume + added.volume, "m^3", "bulk volume", 2e-4),
         "granules": (first.dry, "kg", "dry granules", 0.1),
         "log_size": (log_size, "kg", "dry granules times ln(size/1 mm)", 0.1),
+        "pores": (
+            ca.fmax(rho_t * packing * first.volume - first.dry, 0.0),
+            "kg",
+            "granules' pore volume times true density",
+            0.1,
+        ),
     }
     totals: dict[str, Any] = {}
     leaving: dict[str, Any] = {}
@@ -99,17 +106,16 @@ def lubricant_blender() -> UnitModel:
     fraction, moisture = tanks["lubricant_mass"][-1] / dry, tanks["water"][-1] / dry
     gamma = strain / dry
 
-    def strength(c: Any, revolutions: Any, water: Any) -> Any:
-        lubricated = 1.0 - beta * (1.0 - ca.exp(-rate * c * revolutions))
-        return lubricated * ca.exp(-wet_loss * (water - x_ref))
-
-    factor = strength(fraction, gamma, moisture) / strength(c_ref, n_ref, x_ref)
-    m.output("strength_factor", factor, "1", "strength over that of the reference", role=Role.CMA)
     m.output("lubricant_fraction", fraction, "1", "lubricant per dry powder", role=Role.CMA, nominal=0.01)
     m.output("moisture", moisture, "1", "water per dry powder", role=Role.CMA, nominal=0.02)
     m.output("revolutions", gamma, "1", "revolutions that the powder has seen", role=Role.CMA, nominal=100.0)
-    size = ca.exp(tanks["log_size"][-1] / ca.fmax(tanks["granules"][-1], 1e-12))
-    m.output("d50", 1e3 * size, "um", "median granule size by mass, log-normal", role=Role.CMA, nominal=500.0)
+    granular = ca.fmax(tanks["granules"][-1], 1e-12)
+    size = 1e3 * ca.exp(tanks["log_size"][-1] / granular)
+    void_ratio = tanks["pores"][-1] / granular
+    attributes = PowderAttributes(moisture, fraction * gamma, size, void_ratio / (1.0 + void_ratio))
+    wet_flow, wet_held = leaving["dry"] + leaving["water"], tanks["dry"][-1] + tanks["water"][-1]
+    attributes_outlet(m, (wet_flow, attributes.carried(wet_flow)), (wet_held, attributes.carried(wet_held)))
+    m.output("d50", size, "um", "median granule size by mass, log-normal", role=Role.CMA, nominal=500.0)
     m.output("holdup.mass", held.mass, "kg", "powder held up", role=Role.BALANCE)
     m.output("holdup.api_mass", held.api, "kg", "API held up", role=Role.BALANCE, nominal=0.1)
     return m

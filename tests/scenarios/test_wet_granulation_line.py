@@ -57,6 +57,30 @@ def test_water_is_accounted_for_from_the_pump_to_the_lubricant_blender(shift: pd
     assert abs(gained) < 1e-6 * shift["dryer.balance.evaporated"].iloc[-1]
 
 
+def test_water_is_accounted_for_from_the_lubricant_blender_to_the_tablets(shift: pd.DataFrame) -> None:
+    def water(unit: str, attributes: str) -> pd.Series:
+        moisture = shift[f"{attributes}.moisture"]
+        return STEP * shift[f"{unit}.mass_flow"] * moisture / (1.0 + moisture)
+
+    total = shift["feed_frame.holdup.water"] + shift["press.holdup.water"] + shift["press.tablets.water"]
+    total += water("feed_frame.outlet", "feed_frame.outlet_attributes")
+    arrived = water("feed_frame.inlet", "feed_frame.inlet_attributes").iloc[2:].sum()
+    assert shift["press.tablets.water"].iloc[-1] > 0.1
+    assert abs(np.diff(total.iloc[[1, -1]])[0] - arrived) < 1e-6 * arrived
+
+
+def test_what_the_granules_are_like_reaches_the_press(shift: pd.DataFrame) -> None:
+    last = shift.iloc[-1]
+    assert last["press.inlet_attributes.granule_porosity"] == pytest.approx(
+        last["granulator.granule_porosity"], abs=0.02
+    )
+    assert last["press.inlet_attributes.granule_size"] == pytest.approx(last["lubricant_blender.d50"], rel=0.1)
+    assert last["press.inlet_attributes.lubrication"] == pytest.approx(1.5, rel=0.1)
+    assert 0.5 < last["press.pre_compression_force"] < 3.0
+    assert 20.0 < last["press.ejection_force"] < 338.0  # 5 and 95 % of the plant's batches
+    assert 85.5 < last["press.dissolved_30_min"] < 96.5
+
+
 def test_tablets_come_from_granules_dried_to_the_setpoint(shift: pd.DataFrame) -> None:
     last = shift.iloc[-1]
     assert shift["dryer.discharge_count"].iloc[-1] > 20

@@ -1,4 +1,4 @@
-"""The lubricant blender: residence time, revolutions, balances, and what lubrication costs in strength."""
+"""The lubricant blender: residence time, revolutions, balances, and what it tells of the powder."""
 
 from __future__ import annotations
 
@@ -27,15 +27,23 @@ def test_at_rest_the_revolutions_are_speed_times_residence_time(drive: Drive) ->
     assert blender.get("holdup.mass") == pytest.approx(60.0 * (18.18 / 3600), rel=1e-7)
 
 
-def test_more_lubricant_and_moisture_cost_strength_as_the_equation_says(drive: Drive) -> None:
-    assert settled(drive).get("strength_factor") == pytest.approx(1.0, abs=2e-3)
-    for name, value in (("lubricant__mass_flow", 0.36 / 3600), ("inlet__moisture", 0.04)):
-        blender = settled(drive, **{name: value})
-        c, gamma, x = (blender.get(n) for n in ("lubricant_fraction", "revolutions", "moisture"))
-        reference = 1.0 - 0.4 * (1.0 - math.exp(-0.5 * 0.01 * 150.0))
-        expected = (1.0 - 0.4 * (1.0 - math.exp(-0.5 * c * gamma))) * math.exp(-8.0 * (x - 0.02)) / reference
-        assert blender.get("strength_factor") == pytest.approx(expected, rel=1e-9)
-        assert blender.get("strength_factor") < 0.95
+def test_lubrication_is_lubricant_times_revolutions(drive: Drive) -> None:
+    for values in ({}, {"lubricant__mass_flow": 0.36 / 3600}, {"impeller_speed": 300.0}):
+        blender = settled(drive, **values)
+        lubrication = blender.get("lubricant_fraction") * blender.get("revolutions")
+        assert blender.get("outlet_attributes.lubrication") == pytest.approx(lubrication, rel=1e-9)
+    assert settled(drive, impeller_speed=300.0).get("outlet_attributes.lubrication") > 1.6
+
+
+def test_moisture_size_and_porosity_of_the_granules_are_handed_on(drive: Drive) -> None:
+    blender = settled(drive, inlet__moisture=0.04, inlet__bulk_density=500.0)
+    assert blender.get("outlet_attributes.moisture") == pytest.approx(0.04 / 1.04 / (1 / 1.04 + 0.01), rel=1e-6)
+    assert blender.get("outlet_attributes.granule_size") == pytest.approx(500.0, rel=0.01)
+    # 500 kg of moist granules in a cubic metre, half of which is granules
+    porosity = 1.0 - 500.0 / 1.04 / (1540.0 * 0.5)
+    assert blender.get("outlet_attributes.granule_porosity") == pytest.approx(porosity, rel=1e-9)
+    dense = settled(drive, inlet__bulk_density=1500.0)
+    assert dense.get("outlet_attributes.granule_porosity") == 0.0
 
 
 def test_a_pulse_of_lubricant_leaves_like_three_tanks_in_series(drive: Drive) -> None:
