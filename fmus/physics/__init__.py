@@ -2,6 +2,6 @@
 
 - `population_balance`: aggregation and breakage on any grid; `granulation`, `granulation_map`, `milling` use it.
 - `psychrometrics`, `fluid_bed`: moist air, and drying in it.
-- `powder_attributes`: what powder is like on its way to a press; `tableting`, `tablet_release`: what it makes of a tablet.
+- `powder_attributes`: powder on its way to a press; `tableting`, `tablet_release`: what it makes of a tablet.
 - `carousel`, `dryer_batches`: cells that are filled, dried and emptied in turn.
 """
