@@ -70,6 +70,23 @@ def clear(folder: Path) -> None:
         raise _unwritable(folder, error.strerror or str(error)) from error
 
 
+def column_names(names: Sequence[str]) -> list[str]:
+    """The names of a file's columns: what would differ from an earlier one by case alone gets a number.
+
+    DuckDB, which reads and writes the files, does not tell ``a.T`` from ``a.t``.
+    """
+    taken: set[str] = set()
+    unique = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate.lower() in taken:
+            number += 1
+            candidate = f"{name} ({number})"
+        taken.add(candidate.lower())
+        unique.append(candidate)
+    return unique
+
+
 def write_part(file: Path, names: Sequence[str], rows: FloatArray, units: Mapping[str, str]) -> None:
     """Write one Parquet file, with the units as its key-value metadata.
 
@@ -85,7 +102,7 @@ def write_part(file: Path, names: Sequence[str], rows: FloatArray, units: Mappin
     """
     import duckdb
 
-    columns = dict(zip(names, np.ascontiguousarray(rows.T), strict=True))
+    columns = dict(zip(column_names(names), np.ascontiguousarray(rows.T), strict=True))
     temporary = file.with_name(file.name + ".tmp")
     with duckdb.connect() as connection:
         # a run uses one core; others may be busy with the next one

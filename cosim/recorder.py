@@ -10,21 +10,37 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cosim.component import FloatArray
 from cosim.interrupts import deferred_interrupt
 from cosim.parts import FORMAT, clear, part_file, sealed_parts, write_metadata, write_part
-from cosim.recording import Selection
 
-ROWS_PER_PART = 4096
-_MOST_BYTES = 32 * 2**20  # of a block
+#: What a part holds: much where rows are narrow, for a file has its price; of wide rows what memory has room for.
+_BLOCK_BYTES, _LEAST_ROWS, _MOST_ROWS = 16 * 2**20, 1024, 65536
 _TAIL_INTERVAL = 2.0  # s
 #: A tail may cost a fiftieth of the run's time.
 _TAIL_PAUSE = 50.0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Signals that are recorded together.
+
+    Args:
+        units: the signals in column order, with their units.
+        columns: where each stands in the vector of signals, shape (len(units),).
+        every: communication steps from row to row; the first row is at t = 0.
+    """
+
+    units: Mapping[str, str]
+    columns: npt.NDArray[np.int64]
+    every: int = 1
 
 
 class RecordingGroup:
@@ -123,7 +139,7 @@ class Recorder:
         folder: where to; earlier results in it are replaced.
         selections: what is recorded, at least one.
         metadata: what else to keep about the run; ``step_size`` (s) gives the groups' intervals.
-        rows_per_part: rows of a group held in memory before they are sealed; fewer where they are very wide.
+        rows_per_part: rows of a group held in memory before they are sealed; None for what suits its width.
         resume: the state of an earlier recorder in the same folder, to go on from there.
 
     Raises:
@@ -135,12 +151,12 @@ class Recorder:
         folder: Path,
         selections: Sequence[Selection],
         metadata: Mapping[str, Any],
-        rows_per_part: int = ROWS_PER_PART,
+        rows_per_part: int | None = None,
         resume: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self.groups = [
-            RecordingGroup(folder, number, selection, min(rows_per_part, _rows_that_fit(len(selection.units))))
+            RecordingGroup(folder, number, selection, rows_per_part or _suitable_rows(selection))
             for number, selection in enumerate(selections)
         ]
         self.metadata = {
@@ -183,8 +199,8 @@ class Recorder:
             write_metadata(self.folder, self.metadata)
 
 
-def _rows_that_fit(signals: int) -> int:
-    return max(1, _MOST_BYTES // (8 * (signals + 1)))
+def _suitable_rows(selection: Selection) -> int:
+    return max(_LEAST_ROWS, min(_MOST_ROWS, _BLOCK_BYTES // (8 * (len(selection.units) + 1))))
 
 
 def _remove(file: Path) -> None:

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from cosim.assembly import check_multiple
+from cosim.recorder import Selection
 
 if TYPE_CHECKING:
     from cosim.component import KeyPath
     from cosim.scenario import RecordSpec
     from cosim.system import System
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Signals that are recorded together.
-
-    Args:
-        units: the signals in column order, with their units.
-        columns: where each stands in the vector of signals, shape (len(units),).
-        every: communication steps from row to row; the first row is at t = 0.
-    """
-
-    units: Mapping[str, str]
-    columns: npt.NDArray[np.int64]
-    every: int = 1
 
 
 def selections(system: System) -> list[Selection]:

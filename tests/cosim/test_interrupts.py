@@ -10,8 +10,7 @@ import pytest
 import cosim.parts
 from cosim import Results
 from cosim.interrupts import deferred_interrupt
-from cosim.recorder import Recorder
-from cosim.recording import Selection
+from cosim.recorder import Recorder, Selection
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from cosim import Results
-from cosim.recorder import Recorder
-from cosim.recording import Selection
+from cosim.recorder import Recorder, Selection
 from fmus.errors import GalenicError
 
 UNITS = {"a.x": "kN", "odd \"name's": "%"}

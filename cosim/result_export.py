@@ -1,0 +1,179 @@
+"""Results as files for other tools: CSV, Parquet, MAT. Runs of any length stream through; none is loaded whole."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cosim.parts import column_names, key_values, quoted
+from cosim.result_query import Column, identifier
+from fmus.errors import GalenicError
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from cosim.results import Results, Signals, Time
+
+_MEMORY = "512MB"
+_ROW_GROUP_BYTES = 32 * 2**20
+#: MATLAB's longest name.
+_LONGEST = 63
+
+
+def to_csv(results: Results, file: Path, signals: Signals | None = None, **rows: Time | None) -> Path:
+    """Write signals as CSV. The header names each with its unit: ``time [s],press.tablet_weight [mg]``.
+
+    Args:
+        results: of a run.
+        file: to write; replaced as a whole.
+        signals: as in `Results.frame`.
+        rows: ``start``, ``stop`` and ``every`` as in `Results.frame`.
+
+    Raises:
+        GalenicError: as `Results.frame`, or the file cannot be written.
+    """
+    columns, units = results.columns(signals)
+    names = [f"{column.name} [{units[column.name]}]" for column in columns]
+    return _copy(results, file, columns, names, "time [s]", "FORMAT csv, HEADER", rows)
+
+
+def to_parquet(results: Results, file: Path, signals: Signals | None = None, **rows: Time | None) -> Path:
+    """Write signals as one Parquet file, units as its key-value metadata. Arguments and errors as in `to_csv`."""
+    columns, units = results.columns(signals)
+    names = column_names(["time", *(column.name for column in columns)])[1:]
+    size = max(2048, _ROW_GROUP_BYTES // (8 * (len(columns) + 1)))
+    return _copy(
+        results, file, columns, names, "time",
+        f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {size}, {key_values(units)}", rows,
+    )  # fmt: skip
+
+
+def to_mat(results: Results, file: Path, signals: Signals | None = None, **rows: Time | None) -> Path:
+    """Write signals as a MAT file (version 5 with compression, which MATLAB 7, Octave and SciPy read).
+
+    ``time`` and each signal are columns; ``press.tablet_weight`` is called ``press_tablet_weight``. The structs
+    ``units`` and ``names`` have the unit and the full name of each under the same name. Arguments and errors as in
+    `to_csv`. One column at a time is in memory.
+    """
+    from scipy.io import savemat
+
+    columns, units = results.columns(signals)
+    names = matlab_names([column.name for column in columns], taken=("time", "units", "names"))
+    own = dict(zip(names, columns, strict=True))
+    beside = {
+        "units": {"time": "s", **{name: units[column.name] for name, column in own.items()}},
+        "names": {"time": "time", **{name: column.signal for name, column in own.items()}},
+    }
+    temporary = _temporary(file)
+    try:
+        savemat(
+            str(temporary), _Variables(results, own, beside, rows),
+            appendmat=False, long_field_names=True, do_compression=True, oned_as="column",
+        )  # fmt: skip
+        temporary.replace(file)
+    except OSError as error:
+        raise _unwritable(file, error.strerror or str(error)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return file
+
+
+def matlab_names(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+    """A name for each that MATLAB takes, all different: letters, digits and underscores, a letter first, at most 63."""
+    used = set(taken)
+    legal = []
+    for name in names:
+        stem = re.sub(r"[^A-Za-z0-9_]", "_", name)
+        stem = (stem if stem[:1].isalpha() else f"x{stem}")[:_LONGEST]
+        candidate, number = stem, 1
+        while candidate in used:
+            number += 1
+            candidate = f"{stem[: _LONGEST - len(str(number)) - 1]}_{number}"
+        used.add(candidate)
+        legal.append(candidate)
+    return legal
+
+
+class _Variables(Mapping[str, Any]):
+    """What a MAT file gets, each variable read when it is asked for."""
+
+    def __init__(
+        self, results: Results, columns: Mapping[str, Column], beside: Mapping[str, Any], rows: Mapping[str, Any]
+    ) -> None:
+        self._results, self._columns, self._beside, self._rows = results, columns, beside, rows
+        self._groups = results.groups_of(column.signal for column in columns.values())
+
+    def __iter__(self) -> Iterator[str]:
+        yield "time"
+        yield from self._columns
+        yield from self._beside
+
+    def __len__(self) -> int:
+        return 1 + len(self._columns) + len(self._beside)
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._beside:
+            return self._beside[name]
+        column = self._columns.get(name)
+        wanted = [] if column is None else [Column(column.signal, "value", column.factor, column.offset)]
+
+        def fetch(connection: duckdb.DuckDBPyConnection, text: str) -> Any:
+            return connection.execute(text).fetchnumpy()["value" if wanted else "time"]
+
+        values = self._results.ask(wanted, fetch, groups=self._groups, **self._rows)
+        return [] if values is None else values
+
+
+def _copy(
+    results: Results,
+    file: Path,
+    columns: Sequence[Column],
+    names: Sequence[str],
+    time: str,
+    options: str,
+    rows: Mapping[str, Any],
+) -> Path:
+    """Let DuckDB write the columns under new names."""
+    temporary = _temporary(file)
+    numbered = [Column(c.signal, f"c{number}", c.factor, c.offset) for number, c in enumerate(columns)]
+    renamed = ", ".join(
+        f"{old} AS {new}" for old, new in zip(
+            ["time", *(c.name for c in numbered)], map(identifier, column_names([time, *names])), strict=True
+        )
+    )  # fmt: skip
+
+    def write(connection: duckdb.DuckDBPyConnection, text: str) -> bool:
+        connection.execute(f"SET memory_limit = '{_MEMORY}'")
+        connection.execute(f"SET temp_directory = {quoted(tempfile.gettempdir())}")
+        connection.execute(f"COPY (SELECT {renamed} FROM ({text})) TO {quoted(str(temporary))} ({options})")
+        return True
+
+    try:
+        if results.ask(numbered, write, **rows) is None:
+            raise GalenicError(f"nothing is recorded yet in {results.folder}", cure="try again later")
+        temporary.replace(file)
+    except OSError as error:
+        raise _unwritable(file, error.strerror or str(error)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return file
+
+
+def _temporary(file: Path) -> Path:
+    """A file beside ``file`` that can be written. Raises GalenicError."""
+    temporary = file.with_name(f".{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir():
+            raise _unwritable(file, "it is a folder")
+        temporary.touch()
+    except OSError as error:
+        raise _unwritable(file, error.strerror or str(error)) from error
+    return temporary
+
+
+def _unwritable(file: Path, reason: str) -> GalenicError:
+    return GalenicError(f"'{file}' cannot be written: {reason}", cure="check the folder, or choose another")
