@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import Any, Literal
@@ -153,8 +153,8 @@ class Description:
     can: Capabilities
     states: tuple[tuple[int, int], ...] = ()
     indicators: int = 0
-    dependencies: Mapping[str, frozenset[str] | None] = ()  # type: ignore[assignment]
-    initial_dependencies: Mapping[str, frozenset[str] | None] = ()  # type: ignore[assignment]
+    dependencies: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    initial_dependencies: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     tolerance: float | None = None
 
     @cached_property

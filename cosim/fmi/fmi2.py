@@ -59,6 +59,7 @@ class Fmi2(Instance):
 
     def set_up(self, start_time: float) -> None:
         """FMI 2.0 is told about time before its parameters are set."""
+        self._reached = start_time
         self.need("SetupExperiment", 0, 0.0, start_time, 0, 0.0)
 
     def set_texts(self, variable: Variable, values: Sequence[Value]) -> None:
@@ -75,17 +76,19 @@ class Fmi2(Instance):
             if status > WARNING:
                 raise FmuFailureError("fmi2DoStep", status)
             return StepEnd(t + h)
-        return self.discarded(t, h)
+        self._reached = t
+        return self.discarded(t + h)
 
-    def discarded(self, t: float, h: float) -> StepEnd:
-        """How far a step came that the FMU broke off. Raises FmuFailureError where it came nowhere."""
-        ended, reached = ctypes.c_int(0), ctypes.c_double(t)
+    def discarded(self, end: float) -> StepEnd:
+        """How far a step to ``end`` came that the FMU broke off. Raises FmuFailureError where it came nowhere."""
+        ended, reached = ctypes.c_int(0), ctypes.c_double(self._reached)
         if self.call("GetBooleanStatus", _TERMINATED, ctypes.byref(ended)) > WARNING:
             ended.value = 0
         if self.call("GetRealStatus", _LAST_SUCCESSFUL_TIME, ctypes.byref(reached)) > WARNING:
-            reached.value = t
-        if not ended.value and not t < reached.value <= t + h:
+            reached.value = self._reached
+        if not ended.value and not self._reached < reached.value <= end:
             raise FmuFailureError("fmi2DoStep", DISCARD)
+        self._reached = reached.value
         return StepEnd(reached.value, terminate=bool(ended.value))
 
     def update_discrete_states(self) -> EventInfo:

@@ -36,6 +36,9 @@ class Stepper(Protocol):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`, after the FMU's own was restored."""
 
+    def free(self) -> None:
+        """Free what is beside the instance."""
+
 
 def settle(instance: Instance) -> EventInfo:
     """In Event Mode, update the discrete states until they rest; changes are gathered over all iterations.
@@ -102,6 +105,9 @@ class CoSimulation:
     def restore(self, state: dict[str, Any]) -> None:
         """See `Stepper`."""
         self.next_event, self._ended = state["next_event"], state["ended"]
+
+    def free(self) -> None:
+        """See `Stepper`: there is nothing."""
 
     def _leave_event_mode(self) -> None:
         info = settle(self.instance)
