@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import casadi as ca
@@ -110,7 +111,9 @@ def _gas_outputs(output: Any, culture: Culture, now: Surroundings, breath: Respi
     litres = ca.fmax(culture.volume, 1e-9)
     moved = now.transfer
     if moved is None:
-        fractions = gas.off_gas(now.gases, breath.oxygen, breath.carbon_dioxide)
+        # an ideal loop: oxygen that the air lacks is added
+        supplied = replace(now.gases, oxygen=ca.fmax(now.gases.oxygen, breath.oxygen))
+        fractions = gas.off_gas(supplied, breath.oxygen, breath.carbon_dioxide)
         kla: Any = 0.0
         released: Any = breath.carbon_dioxide
     else:

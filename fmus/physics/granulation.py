@@ -30,6 +30,8 @@ ILLUSTRATIVE = "illustrative, uncalibrated"
 _TABLE = "illustrative: fitted to the table of docs/models/twin_screw_granulator.md, which is itself a model's"
 # liquid-to-solid ratios above this act like it: beyond, granules over-wet and the exponential means nothing
 _WETTEST = 0.5
+# the powder holds no more liquid than this, by mass: what the pump gives beyond runs out of the barrel by itself
+_HELD = 1.5
 # [kg] and [kg/kg]: keep quotients finite in an empty barrel
 _EMPTY = 1e-9
 
@@ -68,8 +70,8 @@ class Granulator:
     """Inputs and parameters of a granulator, and what follows from them directly.
 
     Attributes:
-        values: by name, as `declare` declares them. ``liquid`` is the pump's mass flow with its pulsation [kg/s],
-            ``wetting`` is c_w of the present lot.
+        values: by name, as `declare` declares them. ``pumped`` is the pump's mass flow with its pulsation [kg/s],
+            ``liquid`` what of it the powder takes up, ``wetting`` is c_w of the present lot.
         powder_size: mass fractions of the dry powder.
     """
 
@@ -232,7 +234,8 @@ def declare(m: UnitModel) -> Granulator:
         "powder": inlet.mass_flow,
         "api_fraction": inlet.api_fraction,
         "bulk_density": inlet.bulk_density,
-        "liquid": liquid * pump,
+        "liquid": ca.fmin(liquid * pump, _HELD * inlet.mass_flow),
+        "pumped": liquid * pump,
         "liquid_temperature": liquid_temperature,
         "barrel_temperature": barrel,
         "speed": speed,
@@ -300,10 +303,18 @@ def declare_outputs(
     )
     m.output(
         "liquid_to_solid",
-        g["liquid"] / ca.fmax(g["powder"], _EMPTY),
+        g["pumped"] / ca.fmax(g["powder"], _EMPTY),
         "1",
         "liquid per powder that come in, pulsation included",
         nominal=0.2,
+    )
+    m.output(
+        "spilled_liquid",
+        m.mean(g["pumped"] - g["liquid"]),
+        "kg/s",
+        "liquid beyond 1.5 per powder, which runs out by itself, mean of the step",
+        nominal=1e-3,
+        display_unit="kg/h",
     )
     m.output("material_temperature", temperature(held.dry, held.water, held.heat), "K", "mean", display_unit="degC")
     holdup(m, held.dry + held.water, held.api)

@@ -162,6 +162,27 @@ def test_a_barrel_that_is_fed_no_more_runs_empty(unit: str, drive: Drive) -> Non
 
 
 @pytest.mark.parametrize("unit", UNITS)
+def test_liquid_that_finds_no_powder_runs_out_by_itself(unit: str, drive: Drive) -> None:
+    granulator = drive(unit).start()
+    held = granulator.get("holdup.water")
+    pumped = spilled = left = 0.0
+    for k in range(240):
+        powder = POWDER * max(1.0 - k / 60.0, 0.0)  # runs dry within a minute, the pump goes on
+        granulator.set(inlet__mass_flow=powder)
+        granulator.step(1.0)
+        moisture = granulator.get("outlet.moisture")
+        assert moisture <= 1.5 + 1e-9
+        pumped += granulator.get("liquid.mass_flow")
+        spilled += granulator.get("spilled_liquid")
+        left += granulator.get("outlet.mass_flow") * moisture / (1.0 + moisture)
+    assert granulator.get("spilled_liquid") == pytest.approx(granulator.get("liquid.mass_flow"), rel=1e-12)
+    assert pumped == pytest.approx(spilled + left + granulator.get("holdup.water") - held, abs=1e-8 * pumped)
+    granulator.set(inlet__mass_flow=POWDER)
+    granulator.step(60.0)
+    assert granulator.get("spilled_liquid") == 0.0
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_residence_time_follows_speed_and_flow(unit: str, drive: Drive) -> None:
     granulator = drive(unit).start()
 
@@ -238,6 +259,7 @@ def test_it_stays_positive_and_finite(running: Any, moves: list[tuple[float, ...
             assert all(values[n] >= -1e-9 for n in bounded)
             assert np.all(class_sizes(granulator) >= -1e-9)
             assert -1e-9 <= values["outlet.api_fraction"] <= 1 + 1e-6
+            assert values["outlet.moisture"] <= 1.5 + 1e-6
             assert 20.0 <= values["d10"] <= values["d50"] <= values["d90"] <= 4000.1
 
 
