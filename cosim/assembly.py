@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cosim import disturbances as shapes
 from cosim.component import Controller, ControllerContext, KeyPath, Port
 from cosim.distributions import DistributionSpec, draw
-from cosim.disturbances import Contribution, Disturbance, StandardNormal, generator
+from cosim.disturbance_assembly import build_disturbance as build_disturbance
+from cosim.disturbances import generator
 from cosim.fmu_archive import open_archive
 from cosim.fmu_component import FmuComponent
+from cosim.quantities import difference as difference
 from cosim.registry import find_controller
-from cosim.scenario import ComponentSpec, DisturbanceSpec, Scenario
+from cosim.scenario import ComponentSpec, Scenario
 from cosim.sensors import Sensor
 from cosim.yaml_lines import Source, read_yaml
 from fmus.errors import GalenicError, nearest
-from fmus.quantity import conversion, parse_quantity
+from fmus.quantity import parse_quantity
 
 if TYPE_CHECKING:
     from fmus import UnitModel
 
 #: Finds the port of a signal; the key path is the place in the scenario that asks for it.
 FindPort = Callable[[str, KeyPath], Port]
-
-_NUMBER_UNIT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 
 
 def build_component(scenario: Scenario, name: str, seed: int, notes: dict[str, Any]) -> FmuComponent:
@@ -228,75 +226,6 @@ def check_multiple(scenario: Scenario, path: KeyPath, time: float, what: str) ->
             "make it a multiple, or choose a smaller communication_step",
         )
     return round(ratio)
-
-
-def difference(scenario: Scenario, path: KeyPath, raw: Any, unit: str, base: float | None = None) -> float:
-    """A change rather than a value: an offset between units (degC to K) does not apply.
-
-    Args:
-        scenario: for the error's place.
-        path: key of the quantity.
-        raw: number, or text with a unit; with ``base``, text in per cent is relative to it.
-        unit: unit of the result.
-        base: the value that changes, in ``unit``.
-    """
-    if not isinstance(raw, str):
-        return float(raw)
-    match = _NUMBER_UNIT.fullmatch(raw)
-    if match is None:
-        raise scenario.error(path, f"'{raw}' is not a number with a unit", "write for example '1.5 kN' or '+5 %'")
-    number, given = float(match[1]), match[2]
-    if not given:
-        return number
-    if given == "%" and base is not None:
-        if base == 0.0:
-            raise scenario.error(
-                path, f"{raw} of a start value of 0 is nothing", f"give the change in {unit}, or another start value"
-            )
-        return number / 100.0 * abs(base)
-    try:
-        return number * conversion(given, unit)[0]
-    except GalenicError as error:
-        raise scenario.located(path, error) from error
-
-
-def build_disturbance(
-    scenario: Scenario, signal: str, specs: Sequence[tuple[int, DisturbanceSpec]], port: Port, base: float, seed: int
-) -> Disturbance:
-    """All disturbances of one signal; ``specs`` with their index in the scenario's list."""
-    counts: dict[str, int] = {}
-    contributions = []
-    for index, spec in specs:
-        count = counts[spec.kind] = counts.get(spec.kind, 0) + 1
-        normal = StandardNormal(seed, f"disturbance {spec.name or f'{signal} {spec.kind} {count}'}")
-        contributions.append(_contribution(scenario, ("disturbances", index, spec.kind), spec, port, base, normal))
-    return Disturbance(signal, port, base, contributions, scenario.communication_step)
-
-
-def _contribution(
-    scenario: Scenario, path: KeyPath, spec: DisturbanceSpec, port: Port, base: float, normal: StandardNormal
-) -> Contribution:
-    unit = port.unit
-    if change := spec.step or spec.ramp:
-        if change.to is not None:
-            amount = scenario.quantity((*path, "to"), change.to, unit) - base
-        else:
-            amount = difference(scenario, (*path, "by"), change.by, unit, base)
-        if spec.ramp:
-            return shapes.ramp(spec.ramp.at, spec.ramp.over, amount)
-        assert spec.step is not None
-        return shapes.step(spec.step.at, amount, *([spec.step.until] if spec.step.until is not None else []))
-    if spec.noise:
-        std = difference(scenario, (*path, "std"), spec.noise.std, unit, base)
-        if std < 0.0:
-            raise scenario.error((*path, "std"), "the standard deviation must not be negative", "give 0 or more")
-        return shapes.noise(std, spec.noise.time_constant, scenario.communication_step, normal)
-    assert spec.lots is not None
-    mean = base if spec.lots.mean is None else scenario.quantity((*path, "mean"), spec.lots.mean, unit)
-    rsd = scenario.quantity((*path, "rsd"), spec.lots.rsd, "1")
-    if not 0.0 <= rsd < 0.33:
-        raise scenario.error((*path, "rsd"), f"a relative standard deviation of {rsd:g}", "give 0 to 0.33")
-    return shapes.lots(spec.lots.every, mean, rsd, base, normal)
 
 
 def build_controller(scenario: Scenario, name: str, context: ControllerContext) -> Controller:

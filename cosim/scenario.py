@@ -20,6 +20,17 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Priv
 
 from cosim.component import KeyPath
 from cosim.distributions import ChoiceSpec, DistributionSpec, Drawable, LognormalSpec, NormalSpec, UniformSpec
+from cosim.disturbance_specs import (
+    CorrelationSpec,
+    DisturbanceSpec,
+    LotsSpec,
+    NoiseSpec,
+    RampSpec,
+    SineSpec,
+    StepSpec,
+    WalkSpec,
+    names_of,
+)
 from cosim.values import Name, PositiveSeconds, Quantity, Seconds, Section, Signal, fail
 from cosim.yaml_lines import Source
 from fmus.errors import GalenicError, nearest
@@ -106,68 +117,6 @@ class SensorSpec(Section):
     bias: Quantity = 0.0
     drift: Quantity = 0.0
     start: Quantity | None = None
-
-
-class _Change(Section):
-    to: Quantity | None = None
-    by: Quantity | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _one_change(self) -> Self:
-        if (self.to is None) == (self.by is None):
-            raise fail("say how the signal changes", "give one of 'to: VALUE' and 'by: CHANGE'")
-        return self
-
-
-class StepSpec(_Change):
-    """A jump at a time, for good or until another time."""
-
-    at: Seconds
-    until: PositiveSeconds | None = None
-
-
-class RampSpec(_Change):
-    """A linear change that begins at a time and takes ``over``."""
-
-    at: Seconds
-    over: PositiveSeconds
-
-
-class NoiseSpec(Section):
-    """Random noise; a time constant of 0 is white."""
-
-    std: Quantity
-    time_constant: Seconds = 0.0
-
-
-class LotsSpec(Section):
-    """A new lot every so often; a mean of None is the signal's start value."""
-
-    every: PositiveSeconds
-    rsd: Quantity
-    mean: Quantity | None = None
-
-
-class DisturbanceSpec(Section):
-    """One disturbance of one input. ``name`` keeps its random numbers when the list is changed."""
-
-    signal: Signal
-    name: str | None = None
-    step: StepSpec | None = None
-    ramp: RampSpec | None = None
-    noise: NoiseSpec | None = None
-    lots: LotsSpec | None = None
-
-    @property
-    def kind(self) -> Literal["step", "ramp", "noise", "lots"]:
-        """Which of the four it is."""
-        return next(k for k in ("step", "ramp", "noise", "lots") if getattr(self, k) is not None)
-
-    @pydantic.model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if sum(getattr(self, k) is not None for k in ("step", "ramp", "noise", "lots")) != 1:
-            raise fail("a disturbance has one kind", "give one of step, ramp, noise and lots; list several entries")
-        return self
 
 
 class MasterSpec(Section):
@@ -326,14 +275,19 @@ class Scenario(Section):
             if not isinstance(config.get("type"), str):
                 raise self.error(("controllers", name), "a controller needs a type", "add 'type: pi', for example")
         for index, spec in enumerate(self.disturbances):
-            if spec.step and spec.step.until is not None and spec.step.until <= spec.step.at:
-                raise self.error(("disturbances", index, "step", "until"), "'until' comes before 'at'", "swap them")
             if spec.lots and spec.lots.every < self.communication_step:
                 raise self.error(
                     ("disturbances", index, "lots", "every"),
                     "lots change more often than once in a communication step",
                     "let a lot last longer, or use noise",
                 )
+        known: set[str] = set()
+        for index, name in enumerate(names_of(self.disturbances)):
+            if name in known:
+                raise self.error(
+                    ("disturbances", index, "name"), f"there are two disturbances '{name}'", "rename one of them"
+                )
+            known.add(name)
 
 
 def _check_header(source: Source) -> None:
@@ -436,5 +390,8 @@ _SECTIONS: dict[tuple[type[pydantic.BaseModel], str], type[pydantic.BaseModel]] 
     (DisturbanceSpec, "step"): StepSpec,
     (DisturbanceSpec, "ramp"): RampSpec,
     (DisturbanceSpec, "noise"): NoiseSpec,
+    (DisturbanceSpec, "sine"): SineSpec,
+    (DisturbanceSpec, "walk"): WalkSpec,
     (DisturbanceSpec, "lots"): LotsSpec,
+    (LotsSpec, "correlation"): CorrelationSpec,
 }

@@ -1,7 +1,7 @@
 """How raw-material lots vary: statistics over lots, recomputed from a plant's laboratory table and compared.
 
-`reference_statistics` is the table that the shipped scenarios quote (`lot_statistics.csv` beside this file); it is
-rounded and rests on all batches of the published data set. `lot_statistics` recomputes it from a data folder.
+`reference_statistics` is the table that scenarios draw lots from (`cosim/lot_statistics.csv`); it is rounded and rests
+on all batches of the published data set. `lot_statistics` recomputes it from a data folder.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from cosim.lots import STATISTICS
 from fmus import GalenicError
 from twin.csv_table import CsvTable, read_csv
 
-_REFERENCE = Path(__file__).with_name("lot_statistics.csv")
 #: a material's lots are told apart by these columns
 _LOT_KEYS = {
     "smcc": ("smcc_batch",),
@@ -74,7 +74,7 @@ class LotComparison:
 
 def reference_statistics() -> list[LotStatistic]:
     """The shipped table."""
-    table = pd.read_csv(_REFERENCE)
+    table = pd.read_csv(STATISTICS)
     return [
         LotStatistic(
             str(row["name"]),

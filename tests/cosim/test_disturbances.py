@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from cosim import Port, simulate
 from cosim import disturbances as shapes
-from cosim.disturbances import Disturbance, StandardNormal, generator
+from cosim.disturbances import Disturbance, LotDeviates, StandardNormal, generator
 
 
 def values(contribution, duration: float, h: float) -> np.ndarray:
@@ -17,18 +18,18 @@ def values(contribution, duration: float, h: float) -> np.ndarray:
 
 
 def test_a_step_lasts_from_at_until():
-    series = values(shapes.step(2.0, 5.0, 4.0), 6.0, 1.0)
+    series = values(shapes.Step(2.0, 5.0, 4.0), 6.0, 1.0)
     assert series.tolist() == [0, 0, 5, 5, 0, 0]
 
 
 def test_a_ramp_rises_linearly_and_stays():
-    series = values(shapes.ramp(2.0, 2.0, 4.0), 7.0, 1.0)
+    series = values(shapes.Ramp(2.0, 2.0, 4.0), 7.0, 1.0)
     assert series.tolist() == [0, 0, 0, 2, 4, 4, 4]
 
 
 @pytest.mark.parametrize("h", [0.5, 2.0])
 def test_noise_has_its_std_and_time_constant_whatever_the_step(h):
-    series = values(shapes.noise(3.0, 10.0, h, StandardNormal(1, "n")), 100_000.0, h)
+    series = values(shapes.Noise(3.0, 10.0, h, StandardNormal(1, "n")), 100_000.0, h)
     lag = round(10.0 / h)
     correlation = np.corrcoef(series[:-lag], series[lag:])[0, 1]
     assert series.std() == pytest.approx(3.0, rel=0.05)
@@ -37,13 +38,13 @@ def test_noise_has_its_std_and_time_constant_whatever_the_step(h):
 
 
 def test_white_noise_is_uncorrelated():
-    series = values(shapes.noise(1.0, 0.0, 1.0, StandardNormal(1, "n")), 20_000.0, 1.0)
+    series = values(shapes.Noise(1.0, 0.0, 1.0, StandardNormal(1, "n")), 20_000.0, 1.0)
     assert abs(np.corrcoef(series[:-1], series[1:])[0, 1]) < 0.03
 
 
 def test_lots_change_at_multiples_of_their_time_and_have_mean_and_rsd():
     # 0.1 * 3 is above 0.3 and 0.1 * 6 is below 0.6 + rounding: a lot must change neither early nor late
-    series = values(shapes.lots(0.3, 500.0, 0.04, 480.0, StandardNormal(1, "l")), 3000.0, 0.1)
+    series = values(shapes.Lots(0.3, 500.0, 0.04, 480.0, LotDeviates(StandardNormal(1, "l"))), 3000.0, 0.1)
     lots = series.reshape(-1, 3)
     assert (lots == lots[:, :1]).all()
     assert len(np.unique(series)) == 10_000
@@ -54,7 +55,7 @@ def test_lots_change_at_multiples_of_their_time_and_have_mean_and_rsd():
 
 def test_disturbances_add_up_on_the_start_value_within_the_bounds():
     port = Port("u", "1", 10.0, 0.0, 12.0)
-    both = Disturbance("a.u", port, 10.0, [shapes.step(1.0, 1.0), shapes.ramp(2.0, 1.0, 5.0)], 1.0)
+    both = Disturbance("a.u", port, 10.0, [shapes.Step(1.0, 1.0), shapes.Ramp(2.0, 1.0, 5.0)], 1.0)
     series = []
     for k in range(4):
         both.do_step(float(k), 1.0)
@@ -119,3 +120,66 @@ def test_a_relative_change_refers_to_the_start_value(scenario, tmp_path):
     series = simulate(scenario(body), out=tmp_path).frame()["a.u"]
     # a change of 5 K is a change of 5 degC: the offset between the units does not apply
     assert series.iloc[[10, 30, 60]].to_list() == [20.0, 22.0, 27.0]
+
+
+def test_a_ramp_may_begin_anew():
+    series = values(shapes.Ramp(1.0, 2.0, 4.0, every=3.0), 8.0, 1.0)
+    assert series.tolist() == [0, 0, 2, 4, 0, 2, 4, 0]
+
+
+def test_a_sine_has_its_amplitude_period_and_phase():
+    series = values(shapes.Sine(2.0, 4.0, 0.25), 8.0, 1.0)
+    assert series == pytest.approx([2, 0, -2, 0, 2, 0, -2, 0], abs=1e-12)
+
+
+@pytest.mark.parametrize("h", [0.5, 2.0])
+def test_a_walk_starts_at_zero_and_spreads_with_time_whatever_the_step(h):
+    ends = []
+    for number in range(500):
+        walk = shapes.Walk(3.0, 100.0, h, StandardNormal(number, "w"))
+        series = values(walk, 100.0 + h, h)
+        assert series[0] == 0.0
+        ends.append(series[-1])
+    assert np.std(ends) == pytest.approx(3.0, rel=0.1)
+
+
+def everything(seed: int) -> Disturbance:
+    def normal(name: str) -> StandardNormal:
+        return StandardNormal(seed, name)
+
+    port = Port("u", "1", 10.0, -50.0, 70.0)
+    parts = [
+        shapes.Step(1.0, 5.0, 3.0),
+        shapes.Ramp(2.0, 1.0, 4.0),
+        shapes.Sine(1.0, 7.0),
+        shapes.Noise(0.5, 2.0, 0.5, normal("n")),
+        shapes.Walk(0.5, 2.0, 0.5, normal("w")),
+        shapes.Lots(1.0, 10.0, 0.1, 10.0, LotDeviates(normal("l"), LotDeviates(normal("o")), 0.5)),
+    ]
+    return Disturbance("a.u", port, 10.0, parts, 0.5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32), blocks=st.lists(st.integers(0, 40), max_size=6))
+def test_values_of_a_block_are_those_of_single_steps(seed, blocks):
+    one, other = everything(seed), everything(seed)
+    expected = []
+    for k in range(sum(blocks)):
+        one.do_step(k * 0.5, 0.5)
+        expected.append(one.output_values[0])
+    found, first = [], 0
+    for count in blocks:
+        found += other.values(first, count).tolist()
+        first += count
+    assert found == expected
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32), before=st.integers(0, 600), after=st.integers(1, 50))
+def test_a_disturbance_goes_on_from_its_state(seed, before, after):
+    one, other = everything(seed), everything(seed)
+    one.values(0, before)
+    kept = json.loads(json.dumps(one.state()))
+    expected = one.values(before, after).tolist()
+    other.restore(kept)
+    assert other.values(before, after).tolist() == expected

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from cosim import Scenario, Simulation, simulate
-from cosim.initial_values import _order
 
 LOT = """\
     components:
@@ -47,9 +46,3 @@ def test_noise_at_the_start_is_that_of_the_first_step(scenario, tmp_path):
         first = simulation.get("hopper.u")
         simulation.step()
         assert simulation.get("hopper.u") == first
-
-
-def test_components_initialise_after_those_that_feed_them():
-    assert _order(3, {(2, 1), (1, 0)}) == [2, 1, 0]
-    assert _order(3, {(0, 1), (1, 0), (1, 2), (-1, 2)}) == [0, 1, 2]
-    assert _order(2, {(0, 0), (0, 1)}) == [0, 1]

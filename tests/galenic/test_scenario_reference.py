@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from controllers import mpc_config, pi, ratio, recipe, split_range
 from controllers.design_space import DesignSpace
-from cosim import build_system, distributions, load_scenario, scenario, simulate
+from cosim import build_system, distributions, disturbance_specs, load_scenario, scenario, simulate
 from fmus.errors import GalenicError
 from fmus.quantity import parse_quantity
 from galenic import kpi_section
@@ -35,11 +35,14 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "components/drawn values/uniform": distributions.UniformSpec,
     "components/drawn values/choice": distributions.ChoiceSpec,
     "sensors": scenario.SensorSpec,
-    "disturbances": scenario.DisturbanceSpec,
-    "disturbances/step": scenario.StepSpec,
-    "disturbances/ramp": scenario.RampSpec,
-    "disturbances/noise": scenario.NoiseSpec,
-    "disturbances/lots": scenario.LotsSpec,
+    "disturbances": disturbance_specs.DisturbanceSpec,
+    "disturbances/step": disturbance_specs.StepSpec,
+    "disturbances/ramp": disturbance_specs.RampSpec,
+    "disturbances/sine": disturbance_specs.SineSpec,
+    "disturbances/noise": disturbance_specs.NoiseSpec,
+    "disturbances/walk": disturbance_specs.WalkSpec,
+    "disturbances/lots": disturbance_specs.LotsSpec,
+    "disturbances/lots/correlation": disturbance_specs.CorrelationSpec,
     "controllers/pi": pi.PIConfig,
     "controllers/pi/track": pi.TrackConfig,
     "controllers/ratio": ratio.RatioConfig,
@@ -106,7 +109,7 @@ def test_defaults_are_those_of_the_code(heading: str) -> None:
 
 
 def test_no_section_of_a_scenario_is_left_out() -> None:
-    modules = (scenario, distributions, pi, ratio, recipe, split_range, mpc_config, kpi_section)
+    modules = (scenario, disturbance_specs, distributions, pi, ratio, recipe, split_range, mpc_config, kpi_section)
     models = {
         model
         for module in modules

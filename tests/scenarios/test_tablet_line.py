@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import twin
 from cosim import Results, Scenario, Simulation, load_scenario, scenario_names, simulate
+from cosim.lots import STATISTICS
 from fmus.quantity import parse_quantity
 from galenic.kpi import kpis_of
 
@@ -90,7 +90,7 @@ def test_every_shipped_scenario_can_be_built_and_stepped(name: str) -> None:
 
 
 def test_lots_vary_as_the_plants_lots_do() -> None:
-    table = pd.read_csv(Path(twin.__file__).with_name("lot_statistics.csv")).set_index("name")["rsd_percent"]
+    table = pd.read_csv(STATISTICS).set_index("name")["rsd_percent"]
     lots = {d.signal: d.lots for d in load_scenario("tablet_line").disturbances if d.lots is not None}
     quoted = {
         "api_feeder.lot.api_fraction": table["API assay"],
