@@ -34,6 +34,7 @@ from cosim.initial_values import initialise
 from cosim.kernel.native import NativeKernel
 from cosim.kernel.program import Gather, Kernel, KernelFactory, Schedule
 from cosim.kernel.python_kernel import PythonKernel
+from cosim.pacing import Pacer
 from cosim.recorder import Recorder
 from cosim.recording import selections
 from cosim.results import Results
@@ -54,6 +55,7 @@ def simulate(
     out: Path,
     seed: int | None = None,
     without: Sequence[str] = (),
+    real_time: float | None = None,
     progress: Progress | None = None,
 ) -> Results:
     """Run a scenario to its end.
@@ -63,13 +65,14 @@ def simulate(
         out: folder of the results; earlier results in it are replaced.
         seed: replaces the scenario's seed.
         without: names of controllers to leave out.
+        real_time: keep simulated time at this many times the clock's; None for as fast as it goes.
         progress: told the simulated time about ten times a second.
 
     Raises:
         GalenicError: the system cannot be built, or fails while it runs. KeyboardInterrupt passes through. In both
             cases the results up to then are sealed in ``out`` with ``complete: false``.
     """
-    with Simulation(scenario, out=out, seed=seed, without=without) as simulation:
+    with Simulation(scenario, out=out, seed=seed, without=without, real_time=real_time) as simulation:
         simulation.run(progress)
     return Results.open(out)
 
@@ -85,6 +88,7 @@ class Simulation:
         out: folder of the results, or None to record nothing.
         seed: replaces the scenario's seed.
         without: names of controllers to leave out.
+        real_time: keep simulated time at this many times the clock's; None for as fast as it goes.
     """
 
     def __init__(
@@ -94,8 +98,10 @@ class Simulation:
         out: Path | None = None,
         seed: int | None = None,
         without: Sequence[str] = (),
+        real_time: float | None = None,
     ) -> None:
         self.scenario = scenario
+        self._pacer = None if real_time is None else Pacer(real_time)
         self.system = build_system(scenario, seed=seed, without=without)
         self._program = program(self.system)
         if scenario.master.algorithm in LAGGING:
@@ -209,6 +215,7 @@ class Simulation:
                     error=self._error,
                     stopped=self.stopped,
                     cpu_time=self.seconds(),
+                    real_time=None if self._pacer is None else self._pacer.summary(),
                     **self.system.notes,
                 )
         finally:
@@ -233,10 +240,13 @@ class Simulation:
         scheduled, tasks = _divided(self.system.tasks)
         slots = np.array([task.slot for task in scheduled], dtype=np.int64)
         now, next_report = clock.perf_counter, clock.perf_counter()
-        longest = 1
+        longest, stride, pacer = 1, count, self._pacer
+        if pacer is not None:
+            pacer.start(self.time)
+            stride = pacer.stride(self.step_size)
         while self.completed_steps < end:
             k = self.completed_steps
-            block = min([end - k, longest, *(task.every - k % task.every for task in tasks)])
+            block = min([end - k, longest, stride, *(task.every - k % task.every for task in tasks)])
             schedule = Schedule(slots, np.zeros((block, len(slots))))
             for column, task in enumerate(scheduled):
                 assert task.values is not None
@@ -259,6 +269,8 @@ class Simulation:
             ended = now()
             # a Ctrl-C and the progress bar wait for a block
             longest = max(1, min(2 * longest, int(block * _BLOCK_TIME / max(ended - began, 1e-9))))
+            if pacer is not None:
+                pacer.wait(self.time)
             if progress is not None and ended >= next_report:
                 next_report = ended + _PROGRESS_INTERVAL
                 progress(self.time)

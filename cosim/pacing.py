@@ -14,10 +14,11 @@ _SHORTEST_WAIT = 0.01  # s
 
 
 class Pacer:
-    """Keeps simulated time at ``factor`` times the clock's, and counts the steps that did not make it.
+    """Keeps simulated time at ``factor`` times the clock's, and counts the deadlines that were missed.
 
     The schedule is absolute: time lost in a late step is made up by the steps after it as fast as they can, so that the
-    simulation does not drift from the clock. An overrun is a step that ended more than a millisecond after its time.
+    simulation does not drift from the clock. An overrun is a deadline missed by more than a millisecond. A deadline is the
+    end of a step, or of several where steps are shorter than what a wait is good for.
 
     Args:
         factor: simulated time per time of the clock; 1 is real time.
@@ -34,7 +35,7 @@ class Pacer:
         if not 0.0 < factor < float("inf"):
             raise GalenicError(f"a real-time factor of {factor:g} is not possible", cure="give a positive number")
         self.factor = factor
-        self.steps = 0
+        self.deadlines = 0
         self.overruns = 0
         self.worst_lateness = 0.0
         self.slept = 0.0
@@ -49,7 +50,7 @@ class Pacer:
         """Wait until the clock comes to a simulated time (s); call it when the step to that time is computed."""
         if self._origin is None:
             raise RuntimeError("start() comes before wait()")
-        self.steps += 1
+        self.deadlines += 1
         ahead = self._origin + time / self.factor - self._now()
         if ahead > 0.0:
             self.slept += ahead
@@ -63,10 +64,10 @@ class Pacer:
         return max(1, round(_SHORTEST_WAIT * self.factor / step_size))
 
     def summary(self) -> dict[str, Any]:
-        """For the run's metadata: what was asked for, waits, overruns, and the worst lateness in s."""
+        """For the run's metadata: the factor, deadlines, those missed, the worst lateness and the time slept in s."""
         return {
             "factor": self.factor,
-            "steps": self.steps,
+            "deadlines": self.deadlines,
             "overruns": self.overruns,
             "worst_lateness": self.worst_lateness,
             "slept": self.slept,

@@ -35,7 +35,7 @@ def test_simulated_time_keeps_step_with_the_clock():
         pacer.wait(float(k))
         assert clock.time == pytest.approx(1000.0 + k / 10.0)
     assert pacer.summary() == {
-        "factor": 10.0, "steps": 100, "overruns": 0, "worst_lateness": 0.0, "slept": pytest.approx(7.0),
+        "factor": 10.0, "deadlines": 100, "overruns": 0, "worst_lateness": 0.0, "slept": pytest.approx(7.0),
     }  # fmt: skip
 
 
