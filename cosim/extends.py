@@ -1,16 +1,19 @@
 """A file that extends another: ``extends: tablet_line`` takes over everything that the file does not say itself.
 
-Mappings are merged key by key; lists and values replace what the base has; ``null`` removes a key.
+Mappings are merged key by key; lists and values replace what the base has; ``null`` removes a key. Entries of lists
+that may be written by name (`cosim.named_lists`) are merged by that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from cosim.named_lists import merged_by_name, numbered
 from cosim.yaml_lines import Source, read_yaml
 from fmus.errors import GalenicError
 
@@ -35,7 +38,7 @@ def read_extended(file: Path, find: Callable[[str], Path], above: tuple[Path, ..
         return read_ssp(file).source
     source = read_yaml(file)
     if not isinstance(source.data, dict) or KEY not in source.data:
-        return source
+        return numbered(source)
     name = source.data.pop(KEY)
     if not isinstance(name, str):
         raise source.error((KEY,), "'extends' names one scenario", "write 'extends: tablet_line'")
@@ -51,6 +54,8 @@ def read_extended(file: Path, find: Callable[[str], Path], above: tuple[Path, ..
     inherited = base.data
     if base_file.resolve().parent != file.resolve().parent:
         inherited = _absolute(inherited, base_file.resolve().parent)
+    base, source = merged_by_name(replace(base, data=inherited), source, _merge)
+    source = numbered(source)
     data = _merge(inherited, source.data) if isinstance(inherited, Mapping) else source.data
     text = f"# {file.name} extends {base_file.name}; both together:\n" + yaml.safe_dump(data, sort_keys=False)
     return Source(data, source.file, text, source.lines, base)

@@ -22,7 +22,6 @@ from cosim.component import KeyPath
 from cosim.distributions import ChoiceSpec, DistributionSpec, Drawable, LognormalSpec, NormalSpec, UniformSpec
 from cosim.disturbance_specs import (
     CorrelationSpec,
-    DisturbanceSpec,
     LotsSpec,
     NoiseSpec,
     RampSpec,
@@ -31,6 +30,10 @@ from cosim.disturbance_specs import (
     WalkSpec,
     names_of,
 )
+from cosim.disturbance_specs import (
+    DisturbanceSpec as DisturbanceSpec,
+)
+from cosim.named_lists import numbered
 from cosim.values import Name, PositiveSeconds, Quantity, Seconds, Section, Signal, fail
 from cosim.yaml_lines import Source
 from fmus.errors import GalenicError, nearest
@@ -241,6 +244,7 @@ class Scenario(Section):
     @classmethod
     def from_source(cls, source: Source, directory: Path, name: str) -> Self:
         """A scenario from a parsed file; ``directory`` is what its files are relative to."""
+        source = numbered(source)
         _check_header(source)
         try:
             made = cls.model_validate(source.data)

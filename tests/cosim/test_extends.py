@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from cosim import load_scenario
+from cosim import Scenario, build_system, load_scenario
+from cosim.yaml_lines import parse_yaml
 from fmus.errors import GalenicError
 
 BASE = """scenario: galenic/1
@@ -95,3 +97,67 @@ def test_a_base_that_cannot_be_is_an_error_at_its_line(tmp_path: Path, text: str
     with pytest.raises(GalenicError, match=words) as caught:
         load_scenario(file)
     assert caught.value.line == 1
+
+
+DISTURBED = """\
+scenario: galenic/1
+duration: 10 s
+communication_step: 1 s
+components: {press: {unit: tablet_press}}
+disturbances:
+  - {signal: press.strength_factor, noise: {std: 1 %}}
+  - {signal: press.yield_factor, name: powder, lots: {every: 5 s, rsd: 2 %}}
+  - {signal: press.inlet.bulk_density, step: {at: 2 s, by: 1 %}}
+"""
+
+
+def test_entries_of_a_base_are_changed_removed_and_added_by_name(tmp_path: Path) -> None:
+    write(tmp_path, "base.yaml", DISTURBED)
+    text = """\
+        extends: base.yaml
+        disturbances:
+          powder: {lots: {rsd: 4 %}}
+          press.strength_factor noise 1: null
+          tooling: {signal: press.friction_factor, step: {at: 1 s, by: 5 %}}
+        """
+    scenario = load_scenario(write(tmp_path, "variant.yaml", textwrap.dedent(text)))
+    by_name = {spec.name: spec for spec in scenario.disturbances}
+    assert list(by_name) == ["powder", None, "tooling"]
+    lots = by_name["powder"].lots
+    assert lots is not None
+    assert (lots.every, lots.rsd) == (5.0, "4 %")
+    again = write(tmp_path, "again.yaml", "extends: variant.yaml\ndisturbances: {tooling: null}\n")
+    assert [spec.name for spec in load_scenario(again).disturbances] == ["powder", None]
+
+
+@pytest.mark.parametrize(
+    ("own", "file", "line"),
+    [
+        ("powder: {lots: {rsd: 40 kg}}", "variant.yaml", 4),
+        ("powder: null", "base.yaml", 8),  # what is left of the base has moved up, its lines have not
+        ("more: {signal: press.friction_factor, stp: 1}", "variant.yaml", 4),
+        ("more: {signal: press.friction_factor, step: {at: 1 s, by: 5 %}}", "base.yaml", 8),
+    ],
+)
+def test_errors_of_entries_by_name_point_where_they_are_said(tmp_path: Path, own: str, file: str, line: int) -> None:
+    write(tmp_path, "base.yaml", DISTURBED.replace("by: 1 %", "by: 1 kN") if file == "base.yaml" else DISTURBED)
+    variant = write(tmp_path, "variant.yaml", f"extends: base.yaml\n\ndisturbances:\n  {own}\n")
+    with pytest.raises(GalenicError) as caught:
+        build_system(load_scenario(variant))
+    assert caught.value.file is not None
+    assert (caught.value.file.name, caught.value.line) == (file, line)
+
+
+def test_entries_by_name_need_no_base_and_are_read_again_from_a_runs_record(tmp_path: Path) -> None:
+    listed = DISTURBED[: DISTURBED.index("  - {signal")]
+    text = f"{listed}  powder: {{signal: press.yield_factor, lots: {{every: 5 s, rsd: 2 %}}}}\n"
+    scenario = load_scenario(write(tmp_path, "named.yaml", text))
+    assert [spec.name for spec in scenario.disturbances] == ["powder"]
+    again = Scenario.from_source(parse_yaml(scenario.text), tmp_path, "again")
+    assert again.disturbances == scenario.disturbances
+
+
+def test_a_list_replaces_the_bases(tmp_path: Path) -> None:
+    write(tmp_path, "base.yaml", DISTURBED)
+    own = "extends: base.yaml\ndisturbances:\n  - {signal: press.yield_factor, noise: {std: 1 %}}\n"
+    assert len(load_scenario(write(tmp_path, "variant.yaml", own)).disturbances) == 1
