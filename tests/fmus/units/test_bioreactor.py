@@ -383,7 +383,7 @@ def test_fast_and_detailed_offer_the_same_inputs_and_outputs_and_differ_little(d
     found, ideal = (fed_batch(drive(m), [200.0, 336.0])[336.0] for m in (detailed, fast))
     for quantity in ("viable_cells", "mab", "lactate"):
         # base dilutes the broth of the detailed one, which the fast one leaves out
-        assert found[quantity] == pytest.approx(ideal[quantity], rel=0.12)
+        assert 0.045 < ideal[quantity] / found[quantity] - 1.0 < 0.085
 
 
 admissible = st.fixed_dictionaries(
