@@ -17,8 +17,8 @@ class Pacer:
     """Keeps simulated time at ``factor`` times the clock's, and counts the deadlines that were missed.
 
     The schedule is absolute: time lost in a late step is made up by the steps after it as fast as they can, so that the
-    simulation does not drift from the clock. An overrun is a deadline missed by more than a millisecond. A deadline is the
-    end of a step, or of several where steps are shorter than what a wait is good for.
+    simulation does not drift from the clock. An overrun is a deadline missed by more than a millisecond. A deadline is
+    the end of a step, or of several where steps are shorter than what a wait is good for.
 
     Args:
         factor: simulated time per time of the clock; 1 is real time.

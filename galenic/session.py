@@ -90,7 +90,14 @@ def _refuse_foreign(out: Path) -> None:
         raise GalenicError(f"--out: the folder '{out}' holds other files", cure=cure)
 
 
-def build(scenario: Scenario, folder: Path, *, seed: int | None = None, without: Sequence[str] = ()) -> Simulation:
+def build(
+    scenario: Scenario,
+    folder: Path,
+    *,
+    seed: int | None = None,
+    without: Sequence[str] = (),
+    real_time: float | None = None,
+) -> Simulation:
     """Build a run and check all that it will report. Raises GalenicError before anything runs or is written."""
     import pandas as pd
 
@@ -100,7 +107,7 @@ def build(scenario: Scenario, folder: Path, *, seed: int | None = None, without:
     from galenic.panels import panels_of
 
     section = kpi_section(scenario)
-    simulation = Simulation(scenario, out=folder, seed=seed, without=without)
+    simulation = Simulation(scenario, out=folder, seed=seed, without=without, real_time=real_time)
     units = {name: unit for group in selections(simulation.system) for name, unit in group.units.items()}
     check_signals(scenario, section, units, without)
     # what the report would refuse after hours it refuses now: its numbers and panels are made of no data
@@ -126,7 +133,8 @@ def finish(scenario: Scenario, folder: Path) -> Outcome:
     results = Results.open(folder)
     kpis = kpis_of(scenario, results, results.metadata.get("wall_time"))
     metadata = results.metadata
-    keys = ("scenario", "seed", "without", "complete", "simulated_time", "wall_time", "started", "versions")
+    keys = ("scenario", "seed", "without", "complete", "simulated_time", "wall_time", "cpu_time", "real_time",
+            "started", "versions")  # fmt: skip
     content = {key: metadata.get(key) for key in keys} | {"kpis": {k.name: k.to_json() for k in kpis}}
     write_json(folder / KPI_FILE, content)
     return Outcome(folder, results, kpis)

@@ -19,7 +19,9 @@ EPILOG = """Examples:
 
     galenic run tablet_line --seed 7 --without mpc
 
-    galenic run my_line.yaml --duration "30 min" --out runs/trial"""
+    galenic run my_line.yaml --duration "30 min" --out runs/trial
+
+    galenic run tablet_line --real-time 10x"""
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +37,10 @@ def run(
     without: Annotated[list[str] | None, typer.Option(help="Leave this controller out. May be given again.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results. Default: a new one below ./runs")] = None,
     duration: Annotated[str | None, typer.Option(help='Simulate this long instead, such as "30 min".')] = None,
+    real_time: Annotated[
+        str | None,
+        typer.Option(help="Keep step with the clock: 1x is real time, 10x ten times as fast. Counts missed deadlines."),
+    ] = None,
     no_plot: Annotated[bool, typer.Option("--no-plot", help="Draw no figure.")] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print the folder of the results, nothing else.")
@@ -44,19 +50,21 @@ def run(
 
     Ctrl-C stops the run and keeps what was computed: KPIs and figure are made of that.
     """
+    from cosim.pacing import parse_factor
     from galenic import session
     from galenic.console import messages, output
-    from galenic.tables import kpi_table
+    from galenic.tables import kpi_table, pacing_text, time_table
 
     console, notes = output(), messages()
     loaded = session.load(scenario, duration)
     folder = session.new_folder(loaded.name, out)
     removed = tuple(without or ())
+    factor = None if real_time is None else parse_factor(real_time)
     if quiet:
-        simulation = session.build(loaded, folder, seed=seed, without=removed)
+        simulation = session.build(loaded, folder, seed=seed, without=removed, real_time=factor)
     else:
         with notes.status("Building the line (FMUs that are not cached yet take some seconds each)"):
-            simulation = session.build(loaded, folder, seed=seed, without=removed)
+            simulation = session.build(loaded, folder, seed=seed, without=removed, real_time=factor)
     if warning := session.warning_of(loaded):
         notes.print(warning, markup=False)
     interrupted = _simulate(simulation, loaded, folder, notes, quiet)
@@ -69,6 +77,10 @@ def run(
         console.print(str(folder), soft_wrap=True, markup=False)
     else:
         console.print(kpi_table(outcome.kpis, title))
+        if (times := time_table(outcome.results.metadata)) is not None:
+            console.print(times)
+        if pacing := pacing_text(outcome.results.metadata):
+            console.print(pacing)
         files = f"{session.KPI_FILE}, {session.LOG_FILE}" + ("" if no_plot else f", {session.FIGURE_FILE}")
         console.print(f"Results: {folder} ({files})", soft_wrap=True, markup=False)
     if interrupted:
@@ -104,6 +116,7 @@ def _simulate(simulation: Simulation, scenario: Scenario, folder: Path, notes: C
 def _write_log(outcome: Outcome, title: str) -> None:
     from galenic.indicator import format_value
     from galenic.session import LOG_FILE, write_text
+    from galenic.tables import pacing_text
 
     metadata = outcome.results.metadata
     lines = [
@@ -112,6 +125,8 @@ def _write_log(outcome: Outcome, title: str) -> None:
         *(f"{name} {version}" for name, version in (metadata.get("versions") or {}).items()),
         *(f"FMU {name}: {fmu['file']} sha256 {fmu['sha256']}" for name, fmu in (metadata.get("fmus") or {}).items()),
         *([] if outcome.complete else [f"not complete: {metadata.get('error') or 'interrupted'}"]),
+        *filter(None, [pacing_text(metadata)]),
+        *(f"time in {name}: {seconds:.3g} s" for name, seconds in (metadata.get("cpu_time") or {}).items()),
         *(f"{k.label}: {format_value(k.value, k.unit)}  [{k.definition}]" for k in outcome.kpis),
     ]
     write_text(outcome.folder / LOG_FILE, "\n".join(lines) + "\n")
