@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cosim.ssp.parameters import Assignment
@@ -62,9 +62,7 @@ class Flattened:
         self.components: dict[Path, Block] = dict(outermost.components())
         self._drivers: dict[Place, tuple[Place, Connection]] = {}
         self._collect(outermost, ())
-        self.connections: list[Flat] = [
-            self._trace((path, name)) for path in self.components for name in self._driven(path)
-        ]
+        self.connections: list[Flat] = [self._trace(p) for p in self._drivers if p[0] in self.components]
         self.values: dict[Place, Given] = {}
         self.unused: list[Assignment] = []
         self._assign_all(outermost, ())
@@ -91,9 +89,6 @@ class Flattened:
             self._drivers[place] = (((*path, source_owner) if source_owner else path, source), connection)
         for name, child in block.children.items():
             self._collect(child, (*path, name))
-
-    def _driven(self, path: Path) -> Iterator[str]:
-        return (name for name in self.components[path].connectors if (path, name) in self._drivers)
 
     def _trace(self, target: Place) -> Flat:
         """Back from a component's input, through connectors of systems, to a component's output or an open end."""

@@ -105,7 +105,10 @@ def _unpack(file: Path, folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as temporary:
             target = Path(temporary) / "content"
             target.mkdir()
-            unpacking.unpack(file, target, "")
+            try:
+                unpacking.unpack(file, target, "")
+            except GalenicError as error:
+                raise GalenicError(error.message.removeprefix(f"{file} "), cure=_AGAIN, file=file) from error
             try:
                 target.rename(folder)
             except OSError:

@@ -7,7 +7,7 @@ import io
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -264,7 +264,9 @@ class _Writer:
             content = file.read_bytes()
         except (OSError, ValueError):
             return data
-        return self._add(f"{KEPT}/{file.name}", content) + colon + member
+        beside = PurePosixPath(name)
+        kept = file.name if beside.is_absolute() or ".." in beside.parts or "\\" in name else str(beside)
+        return self._add(f"{KEPT}/{kept}", content) + colon + member
 
 
 def component_links(scenario: Scenario, components: Iterable[FmuComponent]) -> Sequence[Link]:

@@ -61,11 +61,8 @@ def export_ssp(
             return build_fmu(model, platforms=names)
 
         said = write_ssp(loaded, file, version=ssp, fmu_of=fmu_of)
-    size = file.stat().st_size / 1024
     count = len(loaded.components)
-    facts = (
-        f"SSP {ssp}, {size:.0f} KiB: {count} component{'s' if count > 1 else ''}, {len(loaded.connections)} connections"
-    )
+    facts = f"SSP {ssp}, {file.stat().st_size / 1024:.0f} KiB: {count} component{'s' if count > 1 else ''}"
     output().print(f"{file}  ({facts})", soft_wrap=True, markup=False)
     for note in said:
         notes.print(note, soft_wrap=True, markup=False)
