@@ -22,8 +22,10 @@ from galenic.commands import (
     new,
     plot,
     replay,
+    results,
     run,
     schema,
+    watch,
 )
 from galenic.commands import list as list_command
 from galenic.console import make_printable, output, show_bug, show_error
@@ -101,8 +103,10 @@ def galenic(
 
 for _module in (
     run,
+    watch,
     compare,
     plot,
+    results,
     identify,
     calibrate,
     replay,

@@ -81,6 +81,25 @@ def new_folder(name: str, out: Path | None = None) -> Path:
     return folder
 
 
+def newest_run() -> Path:
+    """The folder below ``runs`` whose run began last.
+
+    Raises:
+        GalenicError: there is none.
+    """
+    from cosim import Results
+
+    found: dict[str, Path] = {}
+    for file in Path(RUNS).glob("*/metadata.json"):
+        try:
+            found[str(Results.open(file.parent).metadata.get("started"))] = file.parent
+        except GalenicError:  # not a run, or one of another version
+            continue
+    if not found:
+        raise GalenicError(f"there is no run below ./{RUNS}", cure="give the folder of a run")
+    return found[max(found)]
+
+
 def _refuse_foreign(out: Path) -> None:
     cure = "give a new folder, or the folder of an earlier run, which is then replaced"
     if out.is_file():
