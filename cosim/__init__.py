@@ -5,6 +5,7 @@
 - `fmu_component`, `fmu_archive`: an FMI 2.0 Co-Simulation FMU as a component. `sensors`, `disturbances`: the others.
 - `assembly`, `wiring`, `system`: from a scenario to a checked system. `registry` finds controllers.
 - `master`: the loop; `simulate` runs a scenario, `Simulation` can be stepped.
+- `ssp`: systems to and from other tools.
 - `recorder`, `results`: sealed Parquet parts while the run goes on, and the way back.
 """
 
