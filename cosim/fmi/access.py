@@ -92,8 +92,9 @@ class Access:
         elif self.kind in {"boolean2", "boolean3"}:
             self.buffer[:] = np.rint(source) != 0.0
         else:
-            low, high = _limits(self.kind)
-            self.buffer[:] = np.clip(np.rint(source), low, high).astype(self.buffer.dtype)
+            info = np.iinfo(self.buffer.dtype)
+            self.buffer[:] = np.clip(np.rint(source), *_LIMITS[self.kind]).astype(self.buffer.dtype)
+            self.buffer[source >= info.max] = info.max  # which float64 may not have
 
     def spread(self, values: FloatArray) -> None:
         """Convert the FMU's type to ``values[block]``."""
@@ -183,7 +184,10 @@ def typed(version: int, variable: Variable, values: FloatArray) -> npt.NDArray[A
 
 
 def _limits(kind: AccessKind) -> tuple[float, float]:
+    """The least float64 that the type holds, and the greatest that can be converted to it."""
     info = np.iinfo(_DTYPES[kind])
-    # the greatest float64 below 2^63 and 2^64: what is beyond cannot be converted
-    bits = info.bits - (1 if info.min < 0 else 0)
-    return float(info.min), float(info.max) if bits <= 53 else float(np.nextafter(2.0**bits, 0.0))
+    greatest = float(info.max)
+    return float(info.min), greatest if int(greatest) <= info.max else float(np.nextafter(greatest, 0.0))
+
+
+_LIMITS = {kind: _limits(kind) for kind, dtype in _DTYPES.items() if np.issubdtype(dtype, np.integer)}

@@ -50,6 +50,7 @@ class FmuVariables:
         self.outputs = self._ports(self.output_variables)
         always, at_start = self.description.dependencies, self.description.initial_dependencies
         self.feedthrough = feedthrough(self.output_variables, self.input_variables, always)
+        self.feedthrough_declared = all(always.get(v.name) is not None for v in self.output_variables)
         self.initial_feedthrough = feedthrough(self.output_variables, self.input_variables, {**always, **at_start})
 
     @property
