@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,17 @@ from cosim import Scenario, Simulation, load_scenario
 
 PAGE = Path(__file__).parents[2] / "docs" / "models" / "penicillin_fermenter.md"
 SEEDS = range(1, 11)
-#: mean and standard deviation of ten batches of the authors' simulator [kg], and how many the loop does not help
-PUBLISHED_RECIPE, PUBLISHED_LOOP, PUBLISHED_NO_GAIN = (2670.0, 753.0), (3442.0, 242.0), 3
 STEPS = 1150
+
+
+def published() -> dict[str, tuple[float, float]]:
+    """Values and, where there are, standard deviations of the authors' simulator."""
+    lines = Path(__file__).with_name("penicillin_batches.csv").read_text(encoding="utf-8").splitlines()
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    return {row["quantity"]: (float(row["value"]), float(row["spread"] or 0.0)) for row in rows}
+
+
+PUBLISHED = published()
 
 
 @dataclass(frozen=True)
@@ -32,10 +41,11 @@ class Batch:
     paa: np.ndarray
     ph: np.ndarray
     temperature: np.ndarray
+    growth_rate: np.ndarray
 
 
 def run(scenario: Scenario, seed: int, steps: int = STEPS) -> Batch:
-    signals = [f"fermenter.{name}" for name in ("paa_concentration", "ph", "broth_temperature")]
+    signals = [f"fermenter.{name}" for name in ("paa_concentration", "ph", "broth_temperature", "growth_rate")]
     with Simulation(scenario, seed=seed) as simulation:
         index = [simulation.system.index[name] for name in signals]
         rows = []
@@ -53,7 +63,7 @@ def run(scenario: Scenario, seed: int, steps: int = STEPS) -> Batch:
                 "hydrolysed.penicillin",
             )
         }
-    paa, ph, temperature = np.array(rows).T
+    paa, ph, temperature, growth_rate = np.array(rows).T
     imbalance = get["penicillin_total"] - get["made.penicillin"] + get["hydrolysed.penicillin"]
     return Batch(
         get["penicillin_yield"],
@@ -63,6 +73,7 @@ def run(scenario: Scenario, seed: int, steps: int = STEPS) -> Batch:
         paa,
         ph,
         temperature,
+        growth_rate,
     )
 
 
@@ -84,26 +95,39 @@ def standard_error(published: tuple[float, float], sample: list[float]) -> float
 
 
 def test_ten_batches_by_recipe_yield_what_the_authors_simulator_yields(by_recipe: list[Batch]) -> None:
-    product = [batch.product for batch in by_recipe]
-    assert mean(product) == pytest.approx(PUBLISHED_RECIPE[0], abs=2.0 * standard_error(PUBLISHED_RECIPE, product))
-    assert 0.5 < stdev(product) / PUBLISHED_RECIPE[1] < 2.0
-    assert all(6.7 <= batch.penicillin <= 35.0 for batch in by_recipe)
-    # 64 to 80 m3 for batches of 192 to 269 h; the longest-fed of ours end somewhat above at 230 h
-    assert all(64e3 <= batch.volume <= 83e3 for batch in by_recipe)
-    assert 64e3 <= mean(batch.volume for batch in by_recipe) <= 80e3
+    product, recipe = [batch.product for batch in by_recipe], PUBLISHED["recipe"]
+    assert mean(product) == pytest.approx(recipe[0], abs=2.0 * standard_error(recipe, product))
+    assert 0.5 < stdev(product) / recipe[1] < 2.0
+    low, high = (PUBLISHED[f"{end}_end_penicillin"][0] for end in ("lowest", "highest"))
+    assert all(low <= batch.penicillin <= high for batch in by_recipe)
+    # published for batches of 192 to 269 h, some with faults; two of our ten, all of 230 h, end up to 3 % above
+    low, high = (PUBLISHED[f"{end}_end_volume"][0] for end in ("lowest", "highest"))
+    assert all(low <= batch.volume <= 1.03 * high for batch in by_recipe)
+    assert low <= mean(batch.volume for batch in by_recipe) <= high
+
+
+def test_growth_never_declines_for_as_long_as_would_lower_it_for_good(
+    by_recipe: list[Batch], with_loop: list[Batch]
+) -> None:
+    """The authors' simulator, not ours, lowers the growth rate for good once 63 of 64 changes were declines."""
+    longest = 0
+    for batch in by_recipe + with_loop:
+        declines = np.concatenate([[0], np.cumsum(np.diff(batch.growth_rate) < 0)])
+        longest = max(longest, int(np.max(declines[64:] - declines[:-64])))
+    assert 32 < longest < 63
 
 
 def test_a_loop_on_the_precursor_yields_more_and_more_evenly(by_recipe: list[Batch], with_loop: list[Batch]) -> None:
     recipe, loop = [b.product for b in by_recipe], [b.product for b in with_loop]
-    assert mean(loop) == pytest.approx(PUBLISHED_LOOP[0], abs=2.0 * standard_error(PUBLISHED_LOOP, loop))
+    assert mean(loop) == pytest.approx(PUBLISHED["loop"][0], abs=2.0 * standard_error(PUBLISHED["loop"], loop))
     assert stdev(loop) < 0.5 * stdev(recipe)
     gains = [b / a - 1.0 for a, b in zip(recipe, loop, strict=True)]
-    assert 0.15 < mean(loop) / mean(recipe) - 1.0 < 0.40
+    assert mean(loop) / mean(recipe) - 1.0 == pytest.approx(PUBLISHED["gain"][0], abs=0.12)
     # all of the effect is the threshold at 2400 mg/L: where the recipe stays below it, nothing is gained
     for gain, batch in zip(gains, by_recipe, strict=True):
         crossed = bool(batch.paa.max() > 2400.0)
         assert gain > 0.15 if crossed else abs(gain) < 1e-3
-    assert abs(sum(gain < 1e-3 for gain in gains) - PUBLISHED_NO_GAIN) <= 2
+    assert abs(sum(gain < 1e-3 for gain in gains) - PUBLISHED["not_helped"][0]) <= PUBLISHED["not_helped"][1]
 
 
 def test_the_loop_holds_the_precursor(by_recipe: list[Batch], with_loop: list[Batch]) -> None:
@@ -111,7 +135,8 @@ def test_the_loop_holds_the_precursor(by_recipe: list[Batch], with_loop: list[Ba
     for batch in with_loop:
         assert batch.paa[settled].mean() == pytest.approx(1200.0, abs=2.0)
         assert batch.paa[settled].std() < 10.0
-    assert mean(float(batch.paa[settled].std()) for batch in by_recipe) > 300.0
+    within = mean(float(batch.paa[settled].std()) for batch in by_recipe)
+    assert within == pytest.approx(PUBLISHED["paa_within_recipe"][0], rel=0.2)
 
 
 def test_ph_and_temperature_are_held_and_penicillin_is_accounted_for(by_recipe: list[Batch]) -> None:
