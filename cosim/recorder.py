@@ -24,7 +24,7 @@ from cosim.parts import FORMAT, clear, part_file, sealed_parts, write_metadata, 
 #: What a part holds: much where rows are narrow, for a file has its price; of wide rows what memory has room for.
 _BLOCK_BYTES, _LEAST_ROWS, _MOST_ROWS = 16 * 2**20, 1024, 65536
 _TAIL_INTERVAL = 2.0  # s
-#: A tail may cost a fiftieth of the run's time.
+#: A tail may cost a fiftieth of the processor's time.
 _TAIL_PAUSE = 50.0
 
 
@@ -119,14 +119,14 @@ class RecordingGroup:
         self.block[: self.row] = state["block"]
 
     def _write_tail(self) -> None:
-        began = clock.monotonic()
+        began = clock.thread_time()
         file = self._file("tail")
         # PermissionError: on Windows, while somebody reads the tail of before
         with deferred_interrupt(), suppress(PermissionError):
             write_part(file, self._names, self.block[: self.row], self.units)
             self._tail = file
-        now = clock.monotonic()
-        self._tail_due = now + max(_TAIL_INTERVAL, _TAIL_PAUSE * (now - began))
+        spent = clock.thread_time() - began
+        self._tail_due = clock.monotonic() + max(_TAIL_INTERVAL, _TAIL_PAUSE * spent)
 
     def _file(self, kind: str) -> Path:
         return part_file(self._folder, self._number, self._part, kind)
@@ -154,6 +154,8 @@ class Recorder:
         rows_per_part: int | None = None,
         resume: Mapping[str, Any] | None = None,
     ) -> None:
+        import duckdb  # noqa: F401  # takes a while the first time: now, not when a step should be on time
+
         self.folder = folder
         self.groups = [
             RecordingGroup(folder, number, selection, rows_per_part or _suitable_rows(selection))
