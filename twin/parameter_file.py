@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ import yaml
 
 from cosim.yaml_lines import read_yaml
 from fmus import GalenicError
-from twin.press_result import PressCalibration
+from twin.batch_calibration import BatchCalibration
+from twin.csv_table import shown_values
+from twin.press_result import GainEstimate, PressCalibration
 
 UNIT = "tablet_press"
 _HEADER = """\
 # Parameters of the unit '{unit}' for product {product}, written by 'galenic calibrate'.
-# Estimated from plant data; ci95 is a bootstrap over batches. Recipe and limits: docs/press_calibration.md
+# Estimated from plant data; ci95 is a bootstrap (see below). Recipe and limits: docs/press_calibration.md
 """
 #: whom the licence of the published data set asks to name
 ATTRIBUTION = (
@@ -28,11 +30,20 @@ ATTRIBUTION = (
     "quality predictions, Scientific Data 9, 99 (2022), doi 10.6084/m9.figshare.c.5645578, licence CC BY 4.0"
 )
 
-#: the published series that the attribution is written for
+_OPERATING_POINT = {
+    "fill": ("fill_depth", "mm"),
+    "gap": ("gap", "mm"),
+    "speed": ("turret_speed", "1/h"),
+    "force": ("main_compression_force", "kN"),
+    "weight": ("tablet_weight", "mg"),
+}
+#: the published tables that the attribution is written for
 PUBLISHED_SHA256 = frozenset(
     {
         "96a0cb06ad6d7e4d1858ef1bc8e6be671f573ea9458947b7b079f34958847cf0",
         "2ac26412b201e663562b5afa991b4dfff62ae46b40e5a25fb84460a4c65269a3",
+        "60eddb3ec2d83775de60a50513899410cce317b294c2c2bb1018ec106b553b6a",
+        "28ea23128cb9039551bfb4e36a9bc1a3c85b63ef443de2af09bf786e79a22870",
     }
 )
 
@@ -49,7 +60,9 @@ class ParameterFile:
     force: float
 
 
-def write_parameter_file(calibration: PressCalibration, file: str | Path, *, attribution: str = "") -> Path:
+def write_parameter_file(
+    calibration: PressCalibration | BatchCalibration, file: str | Path, *, attribution: str = ""
+) -> Path:
     """Write a calibration as YAML and return the path.
 
     Args:
@@ -60,50 +73,65 @@ def write_parameter_file(calibration: PressCalibration, file: str | Path, *, att
     target = Path(file)
     target.parent.mkdir(parents=True, exist_ok=True)
     text = _HEADER.format(unit=UNIT, product=calibration.product)
-    text += yaml.safe_dump(_content(calibration, attribution), sort_keys=False, allow_unicode=True, width=110)
+    content = _content(calibration)
+    if attribution:
+        content["data"]["attribution"] = attribution
+    text += yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
     temporary = target.with_name(f".{target.name}.part")
     temporary.write_text(text, encoding="utf-8", newline="\n")
     temporary.replace(target)
     return target
 
 
-def _content(c: PressCalibration, attribution: str) -> dict[str, Any]:
+def _content(c: PressCalibration | BatchCalibration) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     for p in c.parameters:
         entry: dict[str, Any] = {"value": _rounded(p.value), "unit": p.unit}
         if p.ci95 is not None:
             entry |= {"ci95": [_rounded(v) for v in p.ci95], "standard_error": _rounded(p.standard_error)}
         parameters[p.name] = entry | {"fitted": p.fitted, "source": p.source}
+    by_series = isinstance(c, PressCalibration)
     data: dict[str, Any] = {
+        "records": "series" if by_series else "batches",
         "files": [{"name": f.name, "sha256": digest} for f, digest in c.files.items()],
         "batches": list(c.batches),
         "held_back": list(c.held_back),
-        "rows": {"total": c.report.rows, **c.report.used},
     }
-    if attribution:
-        data["attribution"] = attribution
-    r = c.residuals
+    if isinstance(c, PressCalibration):
+        data["rows"] = {"total": c.report.rows, **c.report.used}
     return {
         "unit": UNIT,
         "product": c.product,
         "galenic": importlib.metadata.version("galenic"),
         "parameters": parameters,
         "operating_point": {
-            "fill_depth": {"value": _rounded(c.operating_point["fill"]), "unit": "mm"},
-            "gap": {"value": _rounded(c.operating_point["gap"]), "unit": "mm"},
-            "turret_speed": {"value": _rounded(c.operating_point["speed"]), "unit": "1/h"},
-            "main_compression_force": {"value": _rounded(c.operating_point["force"]), "unit": "kN"},
+            name: {"value": _rounded(c.operating_point[key]), "unit": unit}
+            for key, (name, unit) in _OPERATING_POINT.items()
+            if key in c.operating_point
         },
-        "gains": {
-            g.name: {
-                "unit": g.unit,
-                "measured": _rounded(g.measured),
-                "measured_ci95": [_rounded(v) for v in g.measured_ci95],
-                "model": _rounded(g.model),
-                "model_ci95": [_rounded(v) for v in g.model_ci95],
-            }
-            for g in c.gains
-        },
+        "gains": _gains(c.gains),
+        **(_residuals(c) if isinstance(c, PressCalibration) else _batch_check(c)),
+        "bootstrap": {"resamples": c.resamples[0], "of": c.resamples[1], "over": "batches" if by_series else "set-ups"},
+        "data": data,
+    }
+
+
+def _gains(gains: Sequence[GainEstimate]) -> dict[str, Any]:
+    return {
+        g.name: {
+            "unit": g.unit,
+            "measured": _rounded(g.measured),
+            "measured_ci95": [_rounded(v) for v in g.measured_ci95],
+            "model": _rounded(g.model),
+            "model_ci95": [_rounded(v) for v in g.model_ci95],
+        }
+        for g in gains
+    }
+
+
+def _residuals(c: PressCalibration) -> dict[str, Any]:
+    r = c.residuals
+    return {
         "residuals": {
             "unit": "kN",
             "plateaus": r.count,
@@ -113,9 +141,18 @@ def _content(c: PressCalibration, attribution: str) -> dict[str, Any]:
             "lag1_autocorrelation": _rounded(r.lag1),
             "rmse_one_density_per_batch": _rounded(r.rmse_batch_density),
             "rmse_one_density": _rounded(r.rmse_common_density),
+        }
+    }
+
+
+def _batch_check(c: BatchCalibration) -> dict[str, Any]:
+    return {
+        "gains_of_held_back": _gains(c.later),
+        "gap_zero_of_setups": {
+            "unit": "mm",
+            "setups": len(c.zeros),
+            "standard_deviation": _rounded(float(c.zeros.std())),
         },
-        "bootstrap": {"resamples": c.resamples[0], "of": c.resamples[1], "over": "batches"},
-        "data": data,
     }
 
 
@@ -162,6 +199,28 @@ def refuse_other_product(parameters: ParameterFile, product: int) -> None:
             cure=f"replay with --product {parameters.product}, or name the other product's file",
             file=parameters.file,
         )
+
+
+def batches_to_replay(parameters: ParameterFile, recorded: Sequence[int], batches: Sequence[int] | None) -> list[int]:
+    """The batches that a replay predicts: those asked for, otherwise all that the calibration did not see.
+
+    Raises:
+        GalenicError: a batch that is not recorded, or nothing that the calibration did not see.
+    """
+    if batches is None:
+        unseen = [b for b in recorded if b not in parameters.batches]
+        if not unseen:
+            raise GalenicError(
+                "the calibration saw every recorded batch, so there is none to test it on",
+                cure="calibrate with --train 0.67 to hold a third back, or name batches with --batches",
+                file=parameters.file,
+            )
+        return unseen
+    unknown = [b for b in batches if b not in recorded]
+    if unknown:
+        cure = f"there are the batches {shown_values(recorded, 40)}"
+        raise GalenicError(f"batch {shown_values(unknown)} is not recorded", cure=cure)
+    return list(dict.fromkeys(batches))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -25,10 +25,11 @@ import pandas as pd
 
 from fmus import GalenicError
 from twin.csv_table import shown_values
-from twin.plant_data import PlantData, read_plant_data
+from twin.parameter_estimates import estimates, interval95
+from twin.plant_data import read_plant_data
 from twin.press_fit import FREE, FitData, FitWeights, PressFit, fit_press
 from twin.press_function import PressFunction
-from twin.press_result import Estimate, GainEstimate, PressCalibration, residual_statistics
+from twin.press_result import GainEstimate, PressCalibration, residual_statistics
 from twin.press_strength import STRENGTH_FREE, Tabletability, fit_strength, tabletability, with_strength
 from twin.startup import (
     MeasuredGains,
@@ -52,28 +53,11 @@ TRAIN_SHARE = 2 / 3
 #: with fewer batches than this left to calibrate none is held back: a bootstrap over a handful tells nothing
 MIN_TRAIN_BATCHES = 8
 
-_FIXED_SOURCES = {
-    "true_density": "assumed: API, lactose, cellulose, starch; not fitted",
-    "yield_pressure": "set, not fitted: force alone cannot tell it from cup volume and stiffness; "
-    "cellulose has 80 to 99 MPa (PMC3167253)",
-    "heckel_intercept": "set, not fitted: see yield_pressure",
-    "elastic_recovery": "illustrative, not fitted: no out-of-die density is recorded",
+_SOURCES = {
+    "fill_density": "start-up plateaus, laboratory weights",
+    "cup_volume": "start-up plateaus, measured gains",
+    "machine_stiffness": "start-up plateaus, measured gains",
 }
-_NAMES = (
-    "tooling_diameter",
-    "label_dose",
-    "true_density",
-    "fill_density",
-    "fill_volume_offset",
-    "cup_volume",
-    "yield_pressure",
-    "heckel_intercept",
-    "machine_stiffness",
-    "strength_nonporous",
-    "strength_porosity",
-    "elastic_recovery",
-    "cup_height",
-)
 
 
 @dataclass(frozen=True)
@@ -117,7 +101,7 @@ def calibrate_press(
     steps = plateaus(select_startup(marked, plant.report, batches))
     production = production_means(select_production(marked, plant.report, batches))
     production["weight"] = plant.laboratory.weight.reindex(production.index)
-    known = {"tooling_diameter": _known(plant, "diameter"), "label_dose": _known(plant, "dose")}
+    known = known_parameters(plant.laboratory, plant.files[1])
     function, strength_function = PressFunction(known, FREE), PressFunction(known, STRENGTH_FREE)
     measured = measure_gains(steps, seed=seed)
     gains = np.array([measured.fill, measured.gap]) if measured is not None and use_gains else None
@@ -131,7 +115,7 @@ def calibrate_press(
     parameters = {**function.parameters(fit.theta), **strength}
     return PressCalibration(
         product=product,
-        parameters=tuple(_estimate(name, parameters[name], function, drawn, trend) for name in _NAMES),
+        parameters=estimates(parameters, function, drawn, trend, _SOURCES),
         gains=_gains(measured, fit, drawn),
         gain_variants=gain_variants(marked, batches),
         gains_within_runs=gains_of_selection(marked, Selection(within_runs=True), batches),
@@ -167,21 +151,29 @@ def training_batches(batches: Sequence[int], train: float | Sequence[int] | None
         return list(batches[: max(1, round(train * len(batches)))])
     unknown = [b for b in train if b not in batches]
     if unknown:
-        cure = f"the series has the batches {shown_values(batches, 40)}"
-        raise GalenicError(f"batch {shown_values(unknown)} is not in the series", cure=cure)
+        cure = f"there are the batches {shown_values(batches, 40)}"
+        raise GalenicError(f"batch {shown_values(unknown)} is not recorded", cure=cure)
     return [b for b in batches if b in set(train)]
 
 
-def _known(plant: PlantData, column: str) -> float:
-    values = plant.laboratory[column]
-    values = values[values > 0]
-    if values.empty:
-        raise GalenicError(
-            f"no {column} of product {plant.product} is known",
-            cure="fill in the columns tbl_max_diameter and strength",
-            file=plant.files[1],
-        )
-    return float(values.median())
+def known_parameters(laboratory: pd.DataFrame, file: Path) -> dict[str, float]:
+    """``tooling_diameter`` mm and ``label_dose`` mg of a product, from a frame as of `read_laboratory`.
+
+    Raises:
+        GalenicError: one of them is not known.
+    """
+    result = {}
+    for name, column in (("tooling_diameter", "diameter"), ("label_dose", "dose")):
+        values = laboratory[column]
+        values = values[values > 0]
+        if values.empty:
+            raise GalenicError(
+                f"no {column} of this product is known",
+                cure="fill in the columns tbl_max_diameter and strength",
+                file=file,
+            )
+        result[name] = float(values.median())
+    return result
 
 
 def _bootstrap(
@@ -236,46 +228,14 @@ def _resample(sample: _Sample, rng: np.random.Generator) -> _Sample:
     return _Sample(FitData(new_steps, pd.concat(production_parts), gains), laboratory)
 
 
-def _estimate(name: str, value: float, function: PressFunction, drawn: pd.DataFrame, trend: Tabletability) -> Estimate:
-    unit = function.units[name]
-    source = {
-        "tooling_diameter": "median of the laboratory's greatest tablet diameters; not fitted",
-        "label_dose": "the laboratory's strength; not fitted",
-        "fill_density": "start-up plateaus, laboratory weights",
-        "cup_volume": "start-up plateaus, measured gains",
-        "fill_volume_offset": "half of cup_volume: one punch of two equal cups",
-        "machine_stiffness": "start-up plateaus, measured gains",
-        "strength_nonporous": f"mean strength of {trend.batches} laboratory batches",
-        "strength_porosity": f"strength against pressure over {trend.batches} laboratory batches "
-        f"(exponent {trend.exponent:.2f}, correlation {trend.correlation:.2f})",
-        "cup_height": f"mean thickness of {trend.batches} laboratory batches",
-        **_FIXED_SOURCES,
-    }[name]
-    fixed = name in {"tooling_diameter", "label_dose", *_FIXED_SOURCES}
-    if name == "strength_porosity" and not trend.resolved:
-        fixed = True
-        source = (
-            f"the unit model's default: {function.sources[name]}; not fitted, as strength against pressure is not "
-            f"resolved here (exponent {trend.exponent:.2f} +- {trend.standard_error:.2f})"
-        )
-    if fixed or len(drawn) < 2:
-        return Estimate(name, value, unit, source, fitted=not fixed)
-    low, high = np.percentile(drawn[name], [2.5, 97.5])
-    return Estimate(name, value, unit, source, True, float(drawn[name].std()), (float(low), float(high)))
-
-
 def _gains(measured: MeasuredGains | None, fit: PressFit, drawn: pd.DataFrame) -> tuple[GainEstimate, ...]:
     if measured is None:
         return ()
 
-    def interval(column: str) -> tuple[float, float]:
-        if len(drawn) < 2:
-            return (float("nan"), float("nan"))
-        low, high = np.percentile(drawn[column], [2.5, 97.5])
-        return (float(low), float(high))
-
     unit = "kN/mm"
     return (
-        GainEstimate("dF/d fill depth", unit, measured.fill, measured.fill_ci, fit.gains.fill, interval("gain_fill")),
-        GainEstimate("dF/d gap", unit, measured.gap, measured.gap_ci, fit.gains.gap, interval("gain_gap")),
+        GainEstimate(
+            "dF/d fill depth", unit, measured.fill, measured.fill_ci, fit.gains.fill, interval95(drawn, "gain_fill")
+        ),
+        GainEstimate("dF/d gap", unit, measured.gap, measured.gap_ci, fit.gains.gap, interval95(drawn, "gain_gap")),
     )

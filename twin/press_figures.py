@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe & Ito: told apart by colour-blind readers
-_BLUE, _ORANGE, _GREEN, _PINK, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#777777"
-_MODE_COLOURS = {"no offset": _PINK, "first 10 min": _ORANGE, "running offset": _BLUE}
+BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#777777"
+_MODE_COLOURS = {"no offset": PINK, "first 10 min": ORANGE, "running offset": BLUE}
 _BATCHES_BY_TIME = 2
 _MOST_TRACES = 4
 
@@ -52,7 +52,7 @@ def draw_calibration(calibration: PressCalibration, file: str | Path) -> Path:
             x=0.01,
             ha="left",
         )
-        return _save(figure, Path(file))
+        return save_figure(figure, Path(file))
     finally:
         plt.close(figure)
 
@@ -63,9 +63,9 @@ def _draw_parity(axis: Axes, calibration: PressCalibration) -> None:
     high = 1.05 * float(max(steps.force.max(), steps.predicted.max()))
     axis.plot([low, high], [low, high], color="black", linewidth=0.8)
     size = 10.0 + 6.0 * np.minimum(steps.samples.to_numpy(dtype=float), 6.0)
-    axis.scatter(steps.force, steps.predicted, s=size, color=_BLUE, alpha=0.55, edgecolor="white", linewidth=0.4)
+    axis.scatter(steps.force, steps.predicted, s=size, color=BLUE, alpha=0.55, edgecolor="white", linewidth=0.4)
     axis.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    _style(axis, "measured force [kN]", "model force [kN]", "Main compression force (larger: more samples)")
+    style_axis(axis, "measured force [kN]", "model force [kN]", "Main compression force (larger: more samples)")
 
 
 def _most_plateaus(steps: pd.DataFrame, count: int) -> list[int]:
@@ -80,9 +80,9 @@ def _draw_plateaus(axis: Axes, steps: pd.DataFrame, batch: int, legend: bool) ->
     for k in stops:
         axis.axvline(number[k] + 0.5, color="#bbbbbb", linewidth=0.8, linestyle=":")
     axis.plot(number, own.force, "o", color="black", markersize=4.5, label="measured")
-    axis.plot(number, own.predicted, "-", color=_BLUE, linewidth=1.2, marker=".", label="model")
+    axis.plot(number, own.predicted, "-", color=BLUE, linewidth=1.2, marker=".", label="model")
     axis.set_ylim(bottom=0.0)
-    _style(axis, "plateau in time order (dotted: a stop)", "force [kN]", f"Start-up of batch {batch}")
+    style_axis(axis, "plateau in time order (dotted: a stop)", "force [kN]", f"Start-up of batch {batch}")
     if legend:
         axis.legend(fontsize=8, frameon=False, loc="lower left")
 
@@ -93,7 +93,7 @@ def _draw_residuals(axis: Axes, steps: pd.DataFrame, column: str, label: str) ->
     for colour, (batch, own) in zip(colours, steps.groupby("batch"), strict=True):
         axis.plot(own[column], error[own.index], "o", color=colour, markersize=4, alpha=0.8, label=str(batch))
     axis.axhline(0.0, color="black", linewidth=0.8)
-    _style(axis, label, "model - measured [kN]", f"Residuals against {label.partition(' [')[0]}")
+    style_axis(axis, label, "model - measured [kN]", f"Residuals against {label.partition(' [')[0]}")
     if column == "gap":
         axis.legend(title="batch", title_fontsize=7.5, fontsize=7, frameon=False, ncols=1, loc="center left",
                     bbox_to_anchor=(1.0, 0.5))  # fmt: skip
@@ -120,7 +120,7 @@ def draw_replay(replay: Replay, file: str | Path, batches: Sequence[int] | None 
             x=0.01,
             ha="left",
         )
-        return _save(figure, Path(file))
+        return save_figure(figure, Path(file))
     finally:
         plt.close(figure)
 
@@ -141,7 +141,7 @@ def _draw_trace(axis: Axes, replay: Replay, batch: int, *, first: bool, last: bo
     axis.set_xlim(0.0, float(hours[-1]))
     top = float(trace.measured[valid].max()) if valid.any() else 1.0
     axis.set_ylim(0.0, 1.15 * top)
-    _style(axis, "time since the first record of the batch [h]" if last else "", f"batch {batch}\nforce [kN]", "")
+    style_axis(axis, "time since the first record of the batch [h]" if last else "", f"batch {batch}\nforce [kN]", "")
     if first:
         axis.legend(fontsize=7.5, frameon=False, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1), markerscale=1.8)
 
@@ -164,13 +164,13 @@ def _draw_histogram(axis: Axes, replay: Replay) -> None:
         axis.hist(inside, edges, histtype="step", color=_MODE_COLOURS[mode], linewidth=1.3,
                   weights=np.full(len(inside), 100.0 / max(len(inside), 1)))  # fmt: skip
     axis.axvline(0.0, color="black", linewidth=0.7)
-    _style(axis, "model - measured [kN], ends: beyond", "share [%]", "Errors in production (colours as above)")
+    style_axis(axis, "model - measured [kN], ends: beyond", "share [%]", "Errors in production (colours as above)")
 
 
 def _draw_scores(axis: Axes, replay: Replay) -> None:
     pooled = replay.pooled
     place = np.arange(len(MODES))
-    for offset, (phase, colour) in zip((-0.2, 0.2), (("start-up", _GREY), ("production", _GREEN)), strict=True):
+    for offset, (phase, colour) in zip((-0.2, 0.2), (("start-up", GREY), ("production", GREEN)), strict=True):
         rmse = pooled[pooled.phase == phase].set_index("mode").rmse.reindex(list(MODES)).to_numpy(dtype=float)
         axis.barh(place + offset, rmse, 0.38, color=colour)
         for y, value in zip(place + offset, rmse, strict=True):
@@ -179,7 +179,7 @@ def _draw_scores(axis: Axes, replay: Replay) -> None:
     axis.set_yticks(place, MODES)
     axis.invert_yaxis()
     axis.margins(x=0.15)
-    _style(axis, "RMSE of the force [kN]", "", "Grey: start-up; green: production")
+    style_axis(axis, "RMSE of the force [kN]", "", "Grey: start-up; green: production")
 
 
 def _draw_moves(axis: Axes, replay: Replay) -> None:
@@ -188,16 +188,17 @@ def _draw_moves(axis: Axes, replay: Replay) -> None:
     if len(moves):
         reach = 1.08 * float(np.abs(moves[["measured", "predicted"]].to_numpy(dtype=float)).max())
         axis.plot([-reach, reach], [-reach, reach], color="black", linewidth=0.8)
-        axis.plot(moves.measured, moves.predicted, "o", color=_BLUE, markersize=4, alpha=0.7, markeredgecolor="white")
+        axis.plot(moves.measured, moves.predicted, "o", color=BLUE, markersize=4, alpha=0.7, markeredgecolor="white")
         model = float(np.sqrt(((moves.predicted - moves.measured) ** 2).mean()))
         none = float(np.sqrt((moves.measured**2).mean()))
         text = f"{len(moves)} moves; RMSE {model:.2f} kN\n(no change: {none:.2f} kN)"
         axis.text(0.03, 0.97, text, transform=axis.transAxes, va="top", fontsize=7.5)
         axis.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    _style(axis, "measured change [kN]", "predicted change [kN]", "Moves of fill depth and gap")
+    style_axis(axis, "measured change [kN]", "predicted change [kN]", "Moves of fill depth and gap")
 
 
-def _style(axis: Axes, x: str, y: str, title: str) -> None:
+def style_axis(axis: Axes, x: str, y: str, title: str) -> None:
+    """Labels, title, grid and spines of every figure here."""
     axis.set_xlabel(x, fontsize=8.5)
     axis.set_ylabel(y, fontsize=8.5)
     if title:
@@ -209,7 +210,8 @@ def _style(axis: Axes, x: str, y: str, title: str) -> None:
         axis.spines[side].set_visible(False)
 
 
-def _save(figure: Figure, file: Path) -> Path:
+def save_figure(figure: Figure, file: Path) -> Path:
+    """Write a PNG, whole or not at all, and return its path."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.part")
     figure.savefig(temporary, dpi=150, format="png")

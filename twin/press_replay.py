@@ -30,9 +30,8 @@ import pandas as pd
 
 from cosim.fmu_archive import open_archive
 from cosim.fmu_component import FmuComponent
-from fmus import GalenicError, build_fmu, unit_model
-from twin.csv_table import shown_values
-from twin.parameter_file import ParameterFile, read_parameter_file, refuse_other_product
+from fmus import build_fmu, unit_model
+from twin.parameter_file import ParameterFile, batches_to_replay, read_parameter_file, refuse_other_product
 from twin.plant_data import SAMPLE_PERIOD, DataReport, read_plant_data
 from twin.press_function import UNIT, PressFunction
 from twin.startup import MAX_MOVE, mark_phases, plateaus, select_startup
@@ -99,7 +98,7 @@ def replay_press(
     parameters = read_parameter_file(parameter_file)
     refuse_other_product(parameters, product)
     plant = read_plant_data(data_dir, product)
-    wanted = _wanted(plant.batches, parameters.batches, batches, parameters.file)
+    wanted = batches_to_replay(parameters, plant.batches, batches)
     marked = mark_phases(plant.series)
     function = PressFunction(parameters.values)
     archive = open_archive(build_fmu(unit_model(UNIT)))
@@ -117,23 +116,6 @@ def replay_press(
     moves = predicted_moves(function, plateaus(select_startup(chosen)))
     seen = tuple(b for b in wanted if b in parameters.batches)
     return Replay(product, _scores(traces), _pooled(traces), traces, moves, seen, plant.report)
-
-
-def _wanted(recorded: Sequence[int], calibrated: Sequence[int], batches: Sequence[int] | None, file: Path) -> list[int]:
-    if batches is None:
-        unseen = [b for b in recorded if b not in calibrated]
-        if not unseen:
-            raise GalenicError(
-                "the calibration saw every recorded batch, so there is none to test it on",
-                cure="calibrate with --train 0.67 to hold a third back, or name batches with --batches",
-                file=file,
-            )
-        return unseen
-    unknown = [b for b in batches if b not in recorded]
-    if unknown:
-        cure = f"the series has the batches {shown_values(recorded, 40)}"
-        raise GalenicError(f"batch {shown_values(unknown)} is not in the series", cure=cure)
-    return list(dict.fromkeys(batches))
 
 
 def _replay_batch(
@@ -230,7 +212,6 @@ def drive_press(
     names = [p.name for p in component.inputs]
     outputs = [p.name for p in component.outputs]
     reference = values.get("reference_bulk_density", component.variable("reference_bulk_density").start or 0.0)
-    component.values["inlet.bulk_density"] = reference * math.exp(effect[0])
     order = [names.index(n) for n in ("fill_depth_setpoint", "gap_setpoint", "turret_speed_setpoint")]
     flow, density = names.index("inlet.mass_flow"), names.index("inlet.bulk_density")
     draw, force = outputs.index("draw_mass_flow"), outputs.index("main_compression_force")
@@ -239,9 +220,9 @@ def drive_press(
     high = [component.inputs[k].max for k in order]
     recorded = np.column_stack([fill, gap, speed])
     recorded = np.clip(recorded, np.array(low, dtype=float), np.array(high, dtype=float))
-    for k, value in zip(order, recorded[0], strict=True):
-        component.values[names[k]] = float(value)
     bulk = reference * np.exp(effect)
+    component.input_values[order] = recorded[0]
+    component.input_values[density] = bulk[0]
     result = np.empty(len(time))
     component.initialize(float(time[0]))
     try:

@@ -53,13 +53,17 @@ def with_strength(laboratory: pd.DataFrame) -> pd.DataFrame:
 
 def tabletability(batches: pd.DataFrame) -> Tabletability:
     """Regress log strength on log pressure over the rows of `with_strength`."""
-    x = np.log(batches.force / batches.diameter**2)
-    if len(batches) < _MIN_BATCHES or float(np.ptp(x)) < 1e-9:
-        return Tabletability(np.nan, np.nan, np.nan, len(batches), False)
-    line = stats.linregress(x, np.log(batches.strength))
+    return log_trend(pd.Series(np.log(batches.force / batches.diameter**2)), pd.Series(np.log(batches.strength)))
+
+
+def log_trend(x: pd.Series[float], log_strength: pd.Series[float]) -> Tabletability:
+    """Regress log strength on log pressure or log force ``x``; NaN where too few batches differ in it."""
+    if len(x) < _MIN_BATCHES or float(np.ptp(x)) < 1e-9:
+        return Tabletability(np.nan, np.nan, np.nan, len(x), False)
+    line = stats.linregress(x, log_strength)
     slope, error = float(line.slope), float(line.stderr)
-    low = slope - float(stats.t.ppf(0.975, len(batches) - 2)) * error
-    return Tabletability(slope, error, float(line.rvalue), len(batches), low > 0)
+    low = slope - float(stats.t.ppf(0.975, len(x) - 2)) * error
+    return Tabletability(slope, error, float(line.rvalue), len(x), low > 0)
 
 
 def fit_strength(

@@ -6,7 +6,7 @@ all tablets go to waste, the loop is open and the operator moves fill depth and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -208,9 +208,12 @@ def force_moves(steps: pd.DataFrame, max_move: float = MAX_MOVE, *, within_runs:
     return moves[small & (moves.fill.abs() + moves.gap.abs() > 1e-6)]
 
 
-def estimate_gains(moves: pd.DataFrame) -> FloatArray:
-    """(dF/d fill, dF/d gap) in kN/mm: dF = a dfill + b dgap without intercept, robust to outliers, shape (2,)."""
-    a = moves[["fill", "gap"]].to_numpy(dtype=float)
+def estimate_gains(moves: pd.DataFrame, columns: Sequence[str] = ("fill", "gap")) -> FloatArray:
+    """Change of ``force`` per change of each column, without intercept, robust to outliers, shape (columns,).
+
+    With the default columns: (dF/d fill, dF/d gap) in kN/mm of dF = a dfill + b dgap.
+    """
+    a = moves[list(columns)].to_numpy(dtype=float)
     y = moves["force"].to_numpy(dtype=float)
     start = np.linalg.lstsq(a, y, rcond=None)[0]
 

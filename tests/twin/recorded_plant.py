@@ -8,7 +8,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from twin.press_function import PressFunction
 
 DATA = Path(os.environ.get("GALENIC_DATA") or Path(__file__).parents[3] / "shared" / "data")
 TABLETING = DATA / "tableting"
@@ -70,3 +73,57 @@ def write_laboratory(folder: Path, rows: Iterable[Mapping[str, Any]]) -> tuple[P
     laboratory = write_table(folder / "Laboratory.csv", LABORATORY_COLUMNS, rows)
     features = [{"batch": r["batch"], "code": r["code"], "main_CompForce mean": 6.0} for r in rows]
     return laboratory, write_table(folder / "Process.csv", ("batch", "code", "main_CompForce mean"), features)
+
+
+#: the press of `recorded_batches`
+TRUE_PRESS = {
+    "tooling_diameter": 8.1, "label_dose": 20.0, "fill_density": 615.0, "cup_volume": 52.0, "machine_stiffness": 30.0,
+    "strength_nonporous": 2.4, "strength_porosity": 5.3, "cup_height": 1.65,
+}  # fmt: skip
+#: by how much the gap of each set-up reads differently, mm
+SETUP_ZEROS = (0.06, -0.11, 0.02, 0.13, -0.05, -0.09, 0.1, -0.06)
+PROCESS_COLUMNS = (
+    "batch", "code", "main_CompForce mean", "tbl_fill_mean", "cyl_height_mean", "tbl_speed_mean",
+    "SREL_production_mean",
+)  # fmt: skip
+
+
+def recorded_batches(setups: int = 8, size: int = 8, noise: float = 1.0, seed: int = 5) -> list[dict[str, Any]]:
+    """Batches of `TRUE_PRESS` whose loops hold the weight on target; rows for `write_batches`.
+
+    The zero of the gap differs between set-ups, the powder's density from batch to batch; the operator moves the gap.
+    """
+    function = PressFunction(TRUE_PRESS)
+    rng = np.random.default_rng(seed)
+    target = float(function.evaluate(function.rows(6.6, 2.0, 120000.0))[0, 1])
+    rows: list[dict[str, Any]] = []
+    for setup in range(setups):
+        zero = SETUP_ZEROS[setup % len(SETUP_ZEROS)]
+        for _ in range(size):
+            gap, density = 2.0 + 0.05 * rng.standard_normal(), 0.03 * rng.standard_normal()
+            mass = target * np.exp(0.002 * noise * rng.standard_normal())
+            point = function.rows(6.6, gap, 120000.0, np.log(mass / target))
+            force, weight, _, hardness, thickness, _ = function.evaluate(point)[0]
+            gain = function.force_and_weight(point)[2][0, 0, 3] / force
+            area = np.pi / 4 * 8.1**2
+            fill = (6.6 + 26.0 / area) * weight / target * np.exp(-density) - 26.0 / area
+            scatter = rng.uniform(0.8, 1.4)
+            rows.append(
+                {
+                    "batch": 100 * setup + len(rows) + 1, "code": 9, "strength": "20M",
+                    "start": f"{('jan', 'feb', 'mar', 'apr', 'maj', 'jun', 'jul', 'avg')[setup % 8]}.{19 + setup // 8}",
+                    "tbl_min_weight": weight - 3, "tbl_max_weight": weight + 3, "tbl_min_thickness": thickness - 0.05,
+                    "tbl_max_thickness": thickness + 0.05, "tbl_max_diameter": 8.1, "tbl_av_hardness": hardness,
+                    "tbl_rsd_weight": scatter, "main_CompForce mean": force, "tbl_fill_mean": fill,
+                    "cyl_height_mean": gap + zero, "tbl_speed_mean": 120.0,
+                    "SREL_production_mean": gain * scatter * np.exp(0.05 * noise * rng.standard_normal()),
+                }
+            )  # fmt: skip
+    return rows
+
+
+def write_batches(folder: Path, rows: Iterable[Mapping[str, Any]]) -> tuple[Path, Path]:
+    """`Laboratory.csv` and `Process.csv` of rows as of `recorded_batches`."""
+    rows = list(rows)
+    laboratory = write_table(folder / "Laboratory.csv", (*LABORATORY_COLUMNS, "tbl_rsd_weight"), rows)
+    return laboratory, write_table(folder / "Process.csv", PROCESS_COLUMNS, rows)

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from recorded_plant import TABLETING, laboratory_row, needs_data, series_rows, write_laboratory, write_series
+from recorded_plant import (
+    TABLETING,
+    laboratory_row,
+    needs_data,
+    recorded_batches,
+    series_rows,
+    write_batches,
+    write_laboratory,
+    write_series,
+)
 
 from galenic.cli import main
 
@@ -68,6 +77,33 @@ def test_calibrate_then_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "running offset" in capsys.readouterr().out
     assert (folder / "replay.png").is_file()
     assert (folder / "replay_scores.csv").is_file()
+
+
+def test_calibrate_then_replay_on_batches_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_batches(tmp_path, recorded_batches())
+    common = ("tablet_press", "--data", str(tmp_path), "--product", "9")
+    assert run("calibrate", *common, "--resamples", "20") == 0
+    shown = capsys.readouterr().out
+    assert "64 batches in 8 set-ups" in shown
+    assert "dln F/dln mass" in shown
+    folder = tmp_path / "calibration" / "tablet_press_product_9"
+    assert (folder / "parameters.yaml").is_file()
+    assert (folder / "calibration.png").is_file()
+    written = yaml.safe_load((folder / "parameters.yaml").read_text(encoding="utf-8"))
+    assert "attribution" not in written["data"]
+    assert run("replay", *common) == 0
+    assert "model from the last batch" in capsys.readouterr().out
+    assert (folder / "replay.png").is_file()
+    assert (folder / "replay_scores.csv").is_file()
+    assert run("calibrate", *common, "--records", "series") == 2
+    assert "no series" in capsys.readouterr().err
+
+
+@needs_data
+def test_a_product_with_a_series_can_be_told_by_its_batches(capsys: pytest.CaptureFixture[str]) -> None:
+    common = ("tablet_press", "--data", str(TABLETING), "--product", "3", "--records", "batches")
+    assert run("calibrate", *common, "--resamples", "20", "--train", "all", "--no-plot") == 0
+    assert "16 batches in" in capsys.readouterr().out
 
 
 @needs_data
