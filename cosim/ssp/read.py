@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from cosim.component import KeyPath
+from cosim.fmi.description import TAGS
 from cosim.fmu_archive import open_archive
 from cosim.fmu_component import FmuComponent
 from cosim.ssp import flatten
@@ -33,6 +34,7 @@ from fmus.quantity import conversion
 ANNOTATION = "galenic.scenario"
 KEPT = "resources/galenic"
 SUFFIXES = (".ssp", ".ssd")
+_INTERFACES: dict[str, str] = {tag: name for name, tag in TAGS.items()}
 _STEPS = 500  # of a run whose file says nothing about steps
 _CLOSE = 1e-12
 
@@ -180,8 +182,8 @@ class _Reader:
         key: KeyPath = ("components", name)
         self._note_line(key, block.element)
         data: dict[str, Any] = {"fmu": str(block.fmu)}
-        if block.interface == "ModelExchange":
-            data["interface"] = "model_exchange"
+        if block.interface != "any":
+            data["interface"] = _INTERFACES.get(block.interface, block.interface)
         for (owner, variable), given in self.flat.values.items():
             if owner != path:
                 continue

@@ -14,6 +14,7 @@ import yaml
 
 from cosim.assembly import build_component
 from cosim.component import Port
+from cosim.fmi.description import TAGS
 from cosim.fmu_component import FmuComponent
 from cosim.scenario import Scenario
 from cosim.ssp.package import STRUCTURE
@@ -31,7 +32,7 @@ _OSP = "http://opensimulationplatform.com/SSP/OSPAnnotations"
 _OWN = "urn:galenic:ssp"
 _TYPES = {"real": "Real", "integer": "Integer", "boolean": "Boolean"}
 #: what an `.ssd` says of a component and of a connection; other keys are kept beside
-_SAID = {"unit", "fmu", "parameters", "parameter_file", "start"}
+_SAID = {"unit", "fmu", "parameters", "parameter_file", "start", "interface"}
 _SAID_OF_CONNECTION = {"from", "to", "factor", "offset", "convert_units"}
 _WITH_FILES = ("controllers", "kpis")
 
@@ -152,8 +153,7 @@ class _Writer:
         name = component.name
         element = ET.Element(f"{{{_SSD}}}Component", {"name": name, "type": "application/x-fmu-sharedlibrary"})
         element.set("source", self.sources[name])
-        wanted = self.scenario.components[name].interface
-        element.set("implementation", "ModelExchange" if wanted == "model_exchange" else "CoSimulation")
+        element.set("implementation", TAGS[component.interface])
         driven = {link.target for link in self.links}
         ports = [("input", port) for port in component.inputs if f"{name}.{port.name}" in driven]
         ports += [("output", port) for port in component.outputs]

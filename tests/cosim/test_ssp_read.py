@@ -137,6 +137,24 @@ def test_nested_systems_are_flattened_with_all_changes_on_the_way(ssp) -> None:
     assert found["last.u"][1:] == pytest.approx((0.001, 0.5))
 
 
+def test_components_of_nested_systems_are_signals_like_others(ssp, tmp_path) -> None:
+    scenario = ssp(structure(NESTED)).model_copy(update={"record": ["cell.*"]})
+    with Simulation(scenario, out=tmp_path / "run") as simulation:
+        simulation.step()
+        # what went into the step is what a.y was before it: 0
+        assert simulation.get("cell.inner.b.u") == 22.0
+        with pytest.raises(GalenicError, match=r"'cell\.inner\.b\.u' is driven by a\.y"):
+            simulation.set("cell.inner.b.u", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "interface"), [("CoSimulation", "co_simulation"), ("ModelExchange", "model_exchange")]
+)
+def test_the_interface_that_is_asked_for_is_taken(ssp, asked, interface) -> None:
+    element = lag("a").replace('name="a"', f'name="a" implementation="{asked}"', 1)
+    assert ssp(structure(system("plant", element))).components["a"].interface == interface
+
+
 def test_an_open_connector_of_the_outermost_system_leaves_the_start_value(ssp) -> None:
     inlet = '<ssd:Connector name="inlet" kind="input"/>'
     scenario = ssp(structure(system("plant", lag("a"), connection("inlet", "a.u"), inlet)))
