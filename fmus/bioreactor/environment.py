@@ -14,6 +14,10 @@ _COLD = (
     "direction: mild hypothermia slows growth and death and raises productivity in batch culture "
     "(e.g. Vergara et al. 2014, PLoS ONE 9, e93865, discuss it); value illustrative, uncalibrated"
 )
+_ACID = (
+    "direction: a lower pH slows growth and metabolism (Trummer et al. 2006, Biotechnol. Bioeng. 94, 1033, abstract); "
+    "the same above pH 7 and value illustrative, uncalibrated"
+)
 
 
 def declare_effects(m: UnitModel, inputs: Inputs, temperature: Any, ph: Any, oxygen: Any) -> Effects:
@@ -58,7 +62,7 @@ def declare_effects(m: UnitModel, inputs: Inputs, temperature: Any, ph: Any, oxy
     neutral = m.parameter("effect.reference_ph", 7.0, "1", "where the published kinetics hold", source="assumed")
     warmer, off = temperature - reference, ph - neutral
     growth_width = parameter("growth_temperature_width", 4.8, "K", "distance at which growth falls to 1/e", _COLD)
-    growth_ph = parameter("growth_ph_width", 0.45, "1", "distance at which growth falls to 1/e")
+    growth_ph = parameter("growth_ph_width", 0.45, "1", "distance at which growth falls to 1/e", _ACID)
     growth_oxygen = parameter("growth_oxygen", 8.0, "%", "dissolved oxygen at which growth loses 1/e")
     death_cold = parameter("death_per_kelvin", 0.12, "1/K", "relative rise of death with temperature", _COLD)
     death_ph = parameter("death_ph_width", 0.4, "1", "distance at which death is doubled")

@@ -317,6 +317,36 @@ def test_a_temperature_shift_slows_growth_and_raises_productivity(drive: Drive) 
     assert 1.1 < specific / 8.18e-13 < 1.5
 
 
+def specific_rates(driver: Any) -> np.ndarray:
+    """Growth [1/h], death [1/h] and productivity [g/h per cell] now, the last over a second."""
+    growth, death = driver.get("growth_rate"), driver.get("death_rate")
+    before, cells = driver.get("produced.mab"), driver.get("amount.viable_cells")
+    driver.step(1.0)
+    return np.array([growth, death, (driver.get("produced.mab") - before) / cells * HOUR])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        # growth, death, productivity by the equations of `declare_effects`
+        ({"temperature_setpoint": 306.15}, (math.exp(-((4 / 4.8) ** 2)), math.exp(-0.48), math.exp(0.26))),
+        ({"temperature_setpoint": 312.15}, (math.exp(-((2 / 4.8) ** 2)), math.exp(0.24), math.exp(-0.13))),
+        ({"ph_setpoint": 6.7}, (math.exp(-((0.3 / 0.45) ** 2)), 1 + 0.75**2, math.exp(-0.25))),
+        ({"ph_setpoint": 7.3}, (math.exp(-((0.3 / 0.45) ** 2)), 1 + 0.75**2, math.exp(-0.25))),
+        ({"oxygen_setpoint": 4.0}, ((1 - math.exp(-0.25)) / (1 - math.exp(-25.0)), 1.0, 1.0)),
+    ],
+)
+def test_temperature_ph_and_oxygen_act_on_growth_death_and_productivity(
+    inputs: dict[str, float], expected: tuple[float, ...], drive: Drive
+) -> None:
+    """The fast variant has them at their setpoints at once; some lactate and little glucose make cells die."""
+    start = {"initial__viable_cells": 10e6, "initial__lactate": 20.0, "initial__glucose": 5.0}
+    usual, moved = (drive("bioreactor_badr2021_fast").start(**start, **change) for change in ({}, inputs))
+    reference = specific_rates(usual)
+    assert np.all(reference > 0)
+    np.testing.assert_allclose(specific_rates(moved) / reference, expected, rtol=1e-3)
+
+
 @pytest.mark.parametrize("kinetics", KINETICS)
 def test_reference_conditions_leave_the_published_kinetics_alone(kinetics: str) -> None:
     rates = []
