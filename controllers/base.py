@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -184,7 +184,7 @@ class Wiring:
 
 
 class SampledController:
-    """Ports, arrays and wiring of a controller; `do_step` is the subclass's.
+    """Ports, arrays and wiring of a controller; `do_step` is the subclass's, and so is what it remembers.
 
     Args:
         name: the controller's name in the scenario.
@@ -192,6 +192,9 @@ class SampledController:
         wiring: its ports.
         supervises: names of the controllers whose targets it takes over.
     """
+
+    #: Names of the attributes that change while it runs: numbers, arrays, lists.
+    remembered: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, name: str, period: float, wiring: Wiring, supervises: Sequence[str] = ()) -> None:
         self.name = name
@@ -203,6 +206,17 @@ class SampledController:
         self.supervises: Sequence[str] = tuple(supervises)
         self.input_values: FloatArray = np.array([_start(p) for p in self.inputs], dtype=np.float64)
         self.output_values: FloatArray = np.array([_start(p) for p in self.outputs], dtype=np.float64)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: its values, and the attributes in ``remembered``."""
+        kept = {name: getattr(self, name) for name in self.remembered}
+        return {**kept, "input_values": self.input_values.copy(), "output_values": self.output_values.copy()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.input_values[:], self.output_values[:] = state["input_values"], state["output_values"]
+        for name in self.remembered:
+            setattr(self, name, state[name])
 
 
 def _start(port: Port) -> float:

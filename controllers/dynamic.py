@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,6 +153,14 @@ class DynamicOptimizer:
     def reset(self) -> None:
         """Forget the last answer."""
         self._qp.reset()
+
+    def snapshot(self) -> dict[str, FloatArray]:
+        """The last answer, from which the next solution starts."""
+        return self._qp.snapshot()
+
+    def recall(self, snapshot: Mapping[str, FloatArray]) -> None:
+        """Start from an answer that `snapshot` gave."""
+        self._qp.recall(snapshot)
 
     def solve(self, x: FloatArray, d: FloatArray, previous: FloatArray, target: Target) -> Plan:
         """Plan from an estimate.

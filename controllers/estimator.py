@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -139,6 +140,19 @@ class Estimator:
     def outputs(self) -> FloatArray:
         """Estimated outputs, absolute, shape (p,)."""
         return np.asarray(self._surrogate.y0 + self._surrogate.c @ self.x + self._disturbances.c @ self.d)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What it knows: state, covariance, and how often each measurement was rejected in a row."""
+        return {
+            "state": self.state.copy(),
+            "covariance": self.covariance.copy(),
+            "rejections": list(self._rejections),
+        }
+
+    def recall(self, snapshot: Mapping[str, Any]) -> None:
+        """Know what `snapshot` gave."""
+        self.state, self.covariance = snapshot["state"], snapshot["covariance"]
+        self._rejections = list(snapshot["rejections"])
 
     def initialize(self, inputs: FloatArray) -> None:
         """Forget everything; the plant is taken to rest under ``inputs`` (absolute, shape (m,))."""

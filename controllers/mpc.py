@@ -60,6 +60,8 @@ class MPCController(SampledController):
         settings: model, objective and channels in the surrogate's units.
     """
 
+    remembered = ("_applied", "_seen", "_missed")
+
     def __init__(self, name: str, settings: MPCSettings) -> None:
         self._settings = s = settings
         wiring, outputs = s.wiring, s.surrogate.outputs
@@ -96,6 +98,24 @@ class MPCController(SampledController):
     def from_config(cls, name: str, config: Mapping[str, Any], context: ControllerContext) -> Self:
         """Build it from its section, see `controllers.mpc_config`. Raises GalenicError at the key at fault."""
         return cls(name, MPCSettings.from_config(config, context))
+
+    def state(self) -> dict[str, Any]:
+        """See `SampledController.state`."""
+        parts: dict[str, Estimator | TargetOptimizer | DynamicOptimizer] = {
+            "estimator": self.estimator,
+            "target": self._target,
+            "dynamic": self._dynamic,
+        }
+        known = self._applied is not None  # before the first execution the estimator has no state
+        return {**super().state(), "parts": {name: part.snapshot() for name, part in parts.items()} if known else {}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """See `SampledController.restore`."""
+        super().restore(state)
+        if state["parts"]:
+            self.estimator.recall(state["parts"]["estimator"])
+            self._target.recall(state["parts"]["target"])
+            self._dynamic.recall(state["parts"]["dynamic"])
 
     def do_step(self, communication_point: float, step_size: float) -> None:  # noqa: ARG002 (the contract's signature)
         """One execution at ``communication_point`` (s)."""

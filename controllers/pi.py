@@ -94,6 +94,8 @@ class PIController(SampledController):
         track: signals of value and active to follow where no supervisor is connected.
     """
 
+    remembered = ("_integral", "_seen", "_acted", "_last")
+
     def __init__(
         self,
         name: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,14 @@ class QuadraticProgram:
     def reset(self) -> None:
         """Forget the last answer."""
         self._warm = {}
+
+    def snapshot(self) -> dict[str, FloatArray]:
+        """The last answer, from which the next solution starts."""
+        return {name: np.asarray(value, dtype=np.float64) for name, value in self._warm.items()}
+
+    def recall(self, snapshot: Mapping[str, FloatArray]) -> None:
+        """Start from an answer that `snapshot` gave."""
+        self._warm = {name: casadi.DM(value) for name, value in snapshot.items()}
 
     def solve(self, g: FloatArray, lbx: FloatArray, ubx: FloatArray, lba: FloatArray, uba: FloatArray) -> QPSolution:
         """Solve; never raises for what the numbers are.

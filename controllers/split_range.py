@@ -88,6 +88,8 @@ class SplitRangeController(SampledController):
         other: the other one.
     """
 
+    remembered = ("_measured", "_error")
+
     def __init__(
         self,
         name: str,

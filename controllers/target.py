@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,6 +124,14 @@ class TargetOptimizer:
     def reset(self) -> None:
         """Forget the last answer."""
         self._qp.reset()
+
+    def snapshot(self) -> dict[str, FloatArray]:
+        """The last answer, from which the next solution starts."""
+        return self._qp.snapshot()
+
+    def recall(self, snapshot: Mapping[str, FloatArray]) -> None:
+        """Start from an answer that `snapshot` gave."""
+        self._qp.recall(snapshot)
 
     def solve(self, d: FloatArray, references: FloatArray) -> Target:
         """Target for a disturbance estimate.

@@ -99,7 +99,7 @@ def dependency_graph(
     through: dict[str, list[str]] = {name: [] for name in nodes}
     for c in components:
         for position, port in enumerate(c.outputs):
-            for entry in getattr(c, "feedthrough", {}).get(position, frozenset()):
+            for entry in c.feedthrough.get(position, frozenset()):
                 through[f"{c.name}.{c.inputs[entry].name}"].append(f"{c.name}.{port.name}")
     driven = {target: source for target, source in links.items() if source in nodes and target in nodes}
     edges = [(a, b) for a, outs in through.items() for b in outs]
@@ -142,7 +142,7 @@ def _loop(
     owners = {owner[signal] for signal in signals}
     on_it = tuple(c.name for c in components if c.name in owners)
     inputs = tuple(t for t in driven if t in signals and driven[t] in signals)
-    declared = all(getattr(c, "feedthrough_declared", True) for c in components if c.name in on_it)
+    declared = all(c.feedthrough_declared for c in components if c.name in on_it)
     return Loop(signals, inputs, on_it, declared, _one_way_round(signals, edges))
 
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from cosim.actions import build_actions
+from cosim.action_assembly import build_actions
 from cosim.assembly import build_component, build_controller, build_disturbance, build_sensor, check_multiple
 from cosim.component import (
     Component,
@@ -243,7 +243,7 @@ class _Builder:
             wiring.link(measures, f"{sensor.name}.signal", ("sensors", sensor.name, "measures"))
         wiring.connect_controllers(controllers, self.removed)
 
-        actions = build_actions(scenario, wiring)
+        actions = build_actions(scenario, wiring, {sensor.name: sensor for sensor in sensors}, self.seed, self.removed)
 
         everything: list[Component | SampledComponent] = [*components, *sensors, *controllers]
         if actions is not None:
@@ -420,7 +420,7 @@ def _disturbance_task(disturbance: Disturbance, signals: FloatArray, slot: int) 
         do_step(t, period)
         signals[slot] = values[0]
 
-    return Task(1, execute, disturbance.name, slot, getattr(disturbance, "values", None))
+    return Task(1, execute, disturbance.name, slot, disturbance.values)
 
 
 def _supervised_first(scenario: Scenario, controllers: Sequence[Controller]) -> list[Controller]:

@@ -1,9 +1,11 @@
 """Error-controlled: Jacobi in steps as small as the error of the coupling asks for.
 
-Each step is done twice from the same state, once whole and once in two halves. The halves are kept; half their
-difference to the whole step estimates the error that the coupling makes in the halves. A step with too large an error
-is taken back and repeated with a smaller size; after a good one the next may grow. Results are recorded at the
-communication points, which the steps always hit.
+Each step is done twice from the same state, once whole and once in two halves, which are kept. With p the order of the
+coupling, 1 or with ``extrapolation: 1`` 2, their difference over 2^p - 1 estimates the error of the halves. A step with
+too large an error is taken back and repeated with a smaller size; after a good one the next may grow. The tolerance is
+that of a step, relative to the largest value of the signal so far; over a run errors add up, so that the error of the
+whole goes with the tolerance to the power p/(p + 1). Results are recorded at the communication points, which the steps
+always hit.
 """
 
 from __future__ import annotations
@@ -24,12 +26,15 @@ _GROWTH = 4.0
 _SHRINK = 0.2
 _FLOOR = 1e-6  # of the communication step: the smallest step where the scenario names none
 
+#: Time in s, and the values of all connections' sources.
+_Point = tuple[float, FloatArray]
+
 
 def program(system: System) -> Program:
     """The whole system as one call."""
     need_rollback(system, list(range(len(system.components))), "the error-controlled algorithm")
     for number, component in enumerate(system.components):
-        if not component.can_variable_step:
+        if not component.can.variable_step:
             raise system.scenario.error(
                 ("components", component.name),
                 f"'{component.name}' takes steps of one size only (canHandleVariableCommunicationStepSize is not set)",
@@ -67,6 +72,10 @@ class ErrorControl:
         self._largest = np.zeros(system.physical)
         outputs = [np.arange(middle, end) for _begin, middle, end in system.spans]
         self._outputs = np.concatenate(outputs) if outputs else np.zeros(0, dtype=np.intp)
+        self._order = 1 + settings.extrapolation
+        # what a sensor, a controller or a disturbance drives is held, not carried on
+        self._grows = np.array([1.0 if s < system.physical else 0.0 for s in system.gather.source.tolist()])
+        self._earlier: _Point | None = None
 
     def step(self, k: int) -> None:
         """Advance over communication step number ``k``.
@@ -89,15 +98,16 @@ class ErrorControl:
         saved = [component.save_state() for component in system.components]
         try:
             while True:
-                self._jacobi(t, size)
+                self._jacobi(t, size, self._earlier)
                 whole = system.signals[self._outputs].copy()
                 self._back(before, saved)
-                self._jacobi(t, 0.5 * size)
-                self._jacobi(t + 0.5 * size, 0.5 * size)
+                begin = self._jacobi(t, 0.5 * size, self._earlier)
+                middle = self._jacobi(t + 0.5 * size, 0.5 * size, begin)
                 error, worst = self._error(whole)
-                grown = _SAFETY / np.sqrt(max(error, 1e-12))
+                grown = _SAFETY * max(error, 1e-12) ** (-1.0 / (self._order + 1))
                 if error <= 1.0:
                     self.accepted += 1
+                    self._earlier = middle
                     self.size = max(size * min(grown, _GROWTH), self._smallest)
                     return size
                 self.rejected += 1
@@ -115,12 +125,18 @@ class ErrorControl:
             for component, state in zip(system.components, saved, strict=True):
                 component.free_state(state)
 
-    def _jacobi(self, t: float, size: float) -> None:
+    def _jacobi(self, t: float, size: float, earlier: _Point | None) -> _Point:
+        """Step all components; returns the sources' values at ``t``."""
         system, gather = self._system, self._system.gather
-        system.signals[gather.target] = system.signals[gather.source] * gather.factor + gather.offset
+        values = system.signals[gather.source]
+        point = (t, values)
+        if self._order == 2 and earlier is not None and t > earlier[0]:
+            values = values + 0.5 * size / (t - earlier[0]) * self._grows * (values - earlier[1])
+        system.signals[gather.target] = values * gather.factor + gather.offset
         for number, component in enumerate(system.components):
             component.do_step(t, size)
             system.check_finite(number, t + size)
+        return point
 
     def _back(self, before: FloatArray, saved: list[Any]) -> None:
         self._system.signals[:] = before
@@ -132,7 +148,7 @@ class ErrorControl:
         halves = self._system.signals[self._outputs]
         self._largest[self._outputs] = np.maximum(self._largest[self._outputs], np.abs(halves))
         scale = self._tolerance * np.maximum(self._largest[self._outputs], 1e-300)
-        relative = 0.5 * np.abs(halves - whole) / scale
+        relative = np.abs(halves - whole) / (2**self._order - 1) / scale
         if not len(relative):
             return 0.0, ""
         worst = int(np.argmax(relative))

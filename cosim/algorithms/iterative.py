@@ -36,7 +36,7 @@ def program(system: System) -> Program:
         n for n, c in enumerate(system.components) if any(c.name in loop.components for loop in system.graph.loops)
     }
     for group in system.groups:
-        able = all(system.components[number].can_save_state for number in group)
+        able = all(system.components[number].can.save_state for number in group)
         if _feeds_itself(system, group) and (able or on_loops & set(group)):
             need_rollback(system, list(group), "the iterative algorithm")
             stages.append(Call(Cycle(system, group).step))
@@ -131,7 +131,7 @@ class Cycle:
 
     def _own_derivatives(self) -> FloatArray | None:
         """DG/du with inputs and outputs in the order of the connections inside the cycle, if all FMUs offer it."""
-        if not all(component.provides_directional_derivative for component in self._components):
+        if not all(component.can.directional_derivative for component in self._components):
             return None
         system, gather = self._system, self._system.gather
         derivatives = np.zeros((len(self._inside), len(self._inside)))

@@ -237,7 +237,7 @@ class NativeKernel:
         begin = (kernel.at_step + 1 - every) * system.step_size
         end = begin + every * system.step_size
         if result in _DURING:
-            getattr(component, "fail", component._check)(kernel.status, _DURING[result], begin)
+            component.fail(kernel.status, _DURING[result], begin)
         if result == _NOT_FINITE:
             system.raise_not_finite(number, end)
         if result == _TERMINATED:
