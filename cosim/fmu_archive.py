@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,12 +57,14 @@ def open_archive(file: Path, *, to_run: bool = True) -> FmuArchive:
 
 @lru_cache(maxsize=64)
 def _open(file: Path, _modified: int, _size: int, to_run: bool) -> FmuArchive:
-    names = {member.filename for member in unpacking.members(file)}
+    names = {unpacking.member_name(member) for member in unpacking.members(file)}
     unpacking.check_content(file)
     if "modelDescription.xml" not in names:
         raise GalenicError(f"{file} is not an FMU: it has no modelDescription.xml", cure=_REBUILD)
     description, attributes = _read_description(file)
-    archive = FmuArchive(file, description, hashlib.sha256(file.read_bytes()).hexdigest(), frozenset(names), attributes)
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    archive = FmuArchive(file, description, digest, frozenset(names), attributes)
     if to_run:
         _check_interface(archive)
     return archive
@@ -72,9 +75,14 @@ def _read_description(file: Path) -> tuple[Any, dict[str, dict[str, str]]]:
 
     try:
         with zipfile.ZipFile(file) as content:
-            attributes = unpacking.interface_attributes(content.read("modelDescription.xml"))
-        # without the schema check: many FMUs that run well violate it somewhere
-        return read_model_description(str(file), validate=False), attributes
+            xml = content.read("modelDescription.xml")
+        attributes = unpacking.interface_attributes(xml)
+        # FMPy gets these bytes alone, which were looked at; without the schema check, because many FMUs that run well
+        # violate it somewhere
+        alone = io.BytesIO()
+        with zipfile.ZipFile(alone, "w") as content:
+            content.writestr("modelDescription.xml", xml)
+        return read_model_description(alone, validate=False), attributes
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise GalenicError(f"{file}: modelDescription.xml cannot be read: {reason}", cure=_REBUILD) from error

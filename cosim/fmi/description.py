@@ -247,6 +247,10 @@ def _variable(variable: Any, sizes: Mapping[int, int]) -> Variable:
     declared = variable.declaredType
     kind = _TYPES.get(variable.type, variable.type)
     shape = tuple(d.start if d.start is not None else sizes.get(d.valueReference, 0) for d in variable.dimensions)
+    if any(length < 0 for length in shape) or math.prod(shape) > _MOST_ELEMENTS:
+        raise GalenicError(
+            f"the array '{variable.name}' has {' x '.join(map(str, shape))} elements", cure="choose other sizes"
+        )
 
     def bound(name: str) -> float | None:
         own = getattr(variable, name, None)

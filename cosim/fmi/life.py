@@ -123,7 +123,7 @@ class FmuLife(FmuVariables):
             self._fail_initially(failure)
         except GalenicError as error:
             self.terminate()
-            raise self._locate(GalenicError(f"{self.archive.file}: {error.message}", cure=error.cure)) from error
+            raise self._of_file(error) from error
         except BaseException:
             self.terminate()
             raise
@@ -143,7 +143,7 @@ class FmuLife(FmuVariables):
             self._fail_initially(failure)
         except GalenicError as error:
             self.terminate()
-            raise self._locate(error) from error
+            raise self._of_file(error) from error
         except BaseException:
             self.terminate()
             raise
@@ -201,7 +201,7 @@ class FmuLife(FmuVariables):
         except FmuFailureError as failure:
             self._fail(failure, t)
         except GalenicError as error:
-            raise self._locate(error) from error
+            raise self._of_file(error) from error
         return self._reached(end, t, h)
 
     def do_step(self, communication_point: float, step_size: float) -> None:
@@ -339,6 +339,9 @@ class FmuLife(FmuVariables):
             return call()
         except FmuFailureError as failure:
             self._fail(failure, self._time)
+
+    def _of_file(self, error: GalenicError) -> GalenicError:
+        return self._locate(GalenicError(f"{self.archive.file}: {error.message}", cure=error.cure))
 
     def _fail_initially(self, failure: FmuFailureError) -> NoReturn:
         error = GalenicError(

@@ -47,13 +47,18 @@ def members(file: Path) -> list[zipfile.ZipInfo]:
         if reason := _why_refused(member):
             raise GalenicError(f"{file} is refused: '{member.orig_filename[:200]}' {reason}", cure=_REFUSED)
     size = sum(member.file_size for member in found)
-    if size > _LARGEST:
+    if size > _LARGEST or size > max(_RATIO * file.stat().st_size, _RATIO_FROM):
         raise GalenicError(f"{file} is refused: it would unpack to {size / 2**20:.0f} MiB", cure=_REFUSED)
     return found
 
 
+def member_name(member: zipfile.ZipInfo) -> str:
+    """A member's path with forward slashes, which some tools forget."""
+    return member.orig_filename.replace("\\", "/")
+
+
 def _why_refused(member: zipfile.ZipInfo) -> str:
-    name = member.orig_filename.replace("\\", "/")
+    name = member_name(member)
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
         return "is an absolute path"
     parts = [part for part in name.split("/") if part not in {"", "."}]
@@ -111,7 +116,7 @@ def _contents(file: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, 
     checked = members(file)
     with zipfile.ZipFile(file) as archive:
         for member in checked:
-            name = member.orig_filename.replace("\\", "/")
+            name = member_name(member)
             if not wanted(name):
                 continue
             content = _chunks(file, archive, member)

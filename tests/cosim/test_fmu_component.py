@@ -55,7 +55,7 @@ CORRUPT = {
     "fmi1": (lambda f: write_fmu(f, xml=description(version="1.0")), "FMI 1.0|cannot be read"),
     "exchange": (
         lambda f: write_fmu(f, xml=description().replace("CoSimulation", "ModelExchange")),
-        "has no Co-Simulation interface",
+        "its binary has no function fmi2",
     ),
     "other_platform": (lambda f: write_fmu(f, platform="vax"), r"no binary for this platform .* it has vax"),
     "bad_binary": (lambda f: write_fmu(f, library=b"MZ not a library"), "its binary cannot be loaded"),
