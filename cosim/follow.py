@@ -24,11 +24,13 @@ class NewRows:
         signals: of the group, those that are followed.
         times: in s, shape (n,).
         values: shape (n, len(signals)).
+        written: when the last of them came to the disk, in s of the system's clock.
     """
 
     signals: tuple[str, ...]
     times: FloatArray
     values: FloatArray
+    written: float
 
 
 class Follower:
@@ -77,22 +79,25 @@ class _Followed:
         sealed = len(files) - ("tail-" in files[-1].name) if files else 0
         step = float(results.metadata.get("step_size") or 0.0)
         rows = Rows(start=self._last + 0.5 * step if math.isfinite(self._last) else None)
-        nothing = NewRows(self._signals, np.zeros(0), np.zeros((0, len(self._signals))))
+        nothing = NewRows(self._signals, np.zeros(0), np.zeros((0, len(self._signals))), 0.0)
         if not (unread := files[self._parts_read :]):
             return nothing
         try:
+            written = unread[-1].stat().st_mtime
             with duckdb.connect() as connection:
                 text = query([self._group], {number: unread}, self._columns, rows)
                 data = connection.execute(text).fetchnumpy()
+        except FileNotFoundError:
+            return nothing  # sealed at that moment; the next look sees it
         except duckdb.Error as error:
             if len(unread) + self._parts_read == sealed:
                 raise GalenicError(
                     f"the results in {results.folder} are damaged: {str(error).splitlines()[0]}", cure="run it again"
                 ) from error
-            return nothing  # the run replaced a file at that moment; the next look sees it
+            return nothing  # replaced at that moment
         times = np.asarray(data["time"], dtype=np.float64)
         values = np.array([data[column.name] for column in self._columns], dtype=np.float64)
         self._parts_read = sealed
         if len(times):
             self._last = float(times[-1])
-        return NewRows(self._signals, times, values.reshape(len(self._columns), -1).T)
+        return NewRows(self._signals, times, values.reshape(len(self._columns), -1).T, written)

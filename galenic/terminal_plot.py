@@ -49,9 +49,9 @@ class History:
 
     def columns(self, signal: int, count: int, end: float) -> tuple[FloatArray, FloatArray]:
         """Least and greatest value in each of ``count`` equal spans of 0 to ``end`` (s); NaN outside the data."""
-        centre = (np.arange(_BUCKETS) + 0.5) * self.width
-        known = np.isfinite(self.low[:, signal]) & (centre < end + self.width)
-        column = np.minimum((centre[known] * count / max(end, 1e-300)).astype(np.int64), count - 1)
+        begin = np.arange(_BUCKETS) * self.width
+        known = np.isfinite(self.low[:, signal]) & (begin <= end)
+        column = np.minimum((begin[known] * count / max(end, 1e-300)).astype(np.int64), count - 1)
         low, high = np.full(count, np.nan), np.full(count, np.nan)
         np.fmin.at(low, column, self.low[known, signal])
         np.fmax.at(high, column, self.high[known, signal])
@@ -120,7 +120,7 @@ class Canvas:
             lower = min(max(round((top - low[x]) * scale), 0), self.rows - 1)
             begin, end = upper, lower
             if before is not None:
-                begin, end = min(begin, before[1]), max(end, before[0])
+                begin, end = min(begin, before[1] + 1), max(end, before[0] - 1)
             for y in range(begin, end + 1):
                 self._set(x, y, number)
             before = upper, lower

@@ -61,7 +61,6 @@ class WatchView:
         if not self._follower.same_run:
             self._begin()
             new = self._follower.poll()
-        now = clock.monotonic()
         for rows in new:
             if rows.signals not in self._histories:
                 width = float(self.results.metadata.get("step_size") or 1.0) / 2
@@ -69,8 +68,8 @@ class WatchView:
             self._histories[rows.signals].add(rows.times, rows.values)
             self._time = max(self._time, float(rows.times[-1]))
         if new:
-            self._seen.append((now, self._time))
-            while now - self._seen[0][0] > _RATE_WINDOW and len(self._seen) > 2:
+            self._seen.append((max(rows.written for rows in new), self._time))
+            while self._seen[-1][0] - self._seen[0][0] > _RATE_WINDOW and len(self._seen) > 2:
                 self._seen.popleft()
 
     def render(self, console: Console) -> RenderableType:
@@ -91,7 +90,8 @@ class WatchView:
         lines: list[RenderableType] = [self._headline(), grid]
         if len(shown) < len(self._panels):
             hidden = len(self._panels) - len(shown)
-            lines.append(Text(f"{hidden} more panels; enlarge the window, or choose with --signals", style="dim"))
+            hint = f"Panels not shown: {hidden}; enlarge the window, or choose with --signals"
+            lines.append(Text(hint, style="dim", no_wrap=True, overflow="ellipsis"))
         return Group(*lines)
 
     def _begin(self) -> None:
@@ -107,7 +107,12 @@ class WatchView:
 
     def _headline(self) -> Text:
         metadata = self.results.metadata
-        text = Text(f"{metadata.get('scenario')}, seed {metadata.get('seed')}: ", style="bold", no_wrap=True)
+        text = Text(
+            f"{metadata.get('scenario')}, seed {metadata.get('seed')}: ",
+            style="bold",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
         duration = float(metadata.get("duration") or 0.0)
         done = f"{clock_text(self._time)} of {clock_text(duration)} simulated"
         if self.ended:
@@ -116,7 +121,7 @@ class WatchView:
             speed = f", {self._time / wall:,.0f} x real time" if wall else ""
             return text.append(f"{state}, {done}{speed}")
         text.append(done)
-        silent = clock.monotonic() - self._seen[-1][0] if self._seen else 0.0
+        silent = clock.time() - self._seen[-1][0] if self._seen else 0.0
         if silent > _SILENT:
             return text.append(f", nothing new for {clock_text(silent)}")
         if rate := self._rate():
