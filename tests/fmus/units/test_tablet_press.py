@@ -72,7 +72,12 @@ def test_speed_has_no_effect_on_compression_until_its_exponents_are_set() -> Non
     same = ("main_compression_force", "tensile_strength", "hardness", "tablet_weight", "ejection_force")
     slow, fast = at_rest(turret_speed_setpoint=60000.0), at_rest(turret_speed_setpoint=200000.0)
     assert [slow[n] for n in same] == pytest.approx([fast[n] for n in same], rel=1e-13)
-    assert slow["dwell_time"] == pytest.approx(fast["dwell_time"] * 200 / 60)
+
+
+def test_dwell_time_is_the_flat_of_the_punch_head_over_its_speed() -> None:
+    press = at_rest(turret_speed_setpoint=72000.0, stations=20.0, pitch_circle_diameter=300.0, head_flat=10.0)
+    turns = 72000.0 / 20.0 / 3600.0  # 1/s
+    assert press["dwell_time"] == pytest.approx(1e3 * 10.0 / (math.pi * 300.0 * turns), rel=1e-12)
 
 
 # --- directions -------------------------------------------------------------------------------------------------------
