@@ -15,12 +15,15 @@ import re
 import time as clock
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
+
+if TYPE_CHECKING:
+    import duckdb
 
 FORMAT = "galenic-results/1"
 METADATA = "metadata.json"
@@ -87,10 +90,25 @@ def column_names(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def write_part(file: Path, names: Sequence[str], rows: FloatArray, units: Mapping[str, str]) -> None:
+def connect() -> duckdb.DuckDBPyConnection:
+    """A connection that writes parts. Opening one takes as long as writing half a million values."""
+    import duckdb
+
+    # a run uses one core; others may be busy with the next one
+    return duckdb.connect(config={"threads": 1})
+
+
+def write_part(
+    connection: duckdb.DuckDBPyConnection,
+    file: Path,
+    names: Sequence[str],
+    rows: FloatArray,
+    units: Mapping[str, str],
+) -> None:
     """Write one Parquet file, with the units as its key-value metadata.
 
     Args:
+        connection: see `connect`.
         file: its final name.
         names: column names.
         rows: values, shape (number of rows, len(names)).
@@ -104,17 +122,16 @@ def write_part(file: Path, names: Sequence[str], rows: FloatArray, units: Mappin
 
     columns = dict(zip(column_names(names), np.ascontiguousarray(rows.T), strict=True))
     temporary = file.with_name(file.name + ".tmp")
-    with duckdb.connect() as connection:
-        # a run uses one core; others may be busy with the next one
-        connection.execute("SET threads = 1")
-        connection.register("rows", columns)
-        try:
-            connection.execute(
-                f"COPY (SELECT * FROM rows) TO {quoted(str(temporary))} "
-                f"(FORMAT parquet, COMPRESSION zstd, {key_values(units)})"
-            )
-        except duckdb.IOException as error:
-            raise _unwritable(file.parent, str(error).splitlines()[0]) from error
+    connection.register("rows", columns)
+    try:
+        connection.execute(
+            f"COPY (SELECT * FROM rows) TO {quoted(str(temporary))} "
+            f"(FORMAT parquet, COMPRESSION zstd, {key_values(units)})"
+        )
+    except duckdb.IOException as error:
+        raise _unwritable(file.parent, str(error).splitlines()[0]) from error
+    finally:
+        connection.unregister("rows")
     try:
         publish(temporary, file)
     except PermissionError:

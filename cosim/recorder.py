@@ -12,14 +12,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cosim.component import FloatArray
 from cosim.interrupts import deferred_interrupt
-from cosim.parts import FORMAT, clear, part_file, sealed_parts, write_metadata, write_part
+from cosim.parts import FORMAT, clear, connect, part_file, sealed_parts, write_metadata, write_part
+
+if TYPE_CHECKING:
+    import duckdb
 
 #: What a part holds: much where rows are narrow, for a file has its price; of wide rows what memory has room for.
 _BLOCK_BYTES, _LEAST_ROWS, _MOST_ROWS = 16 * 2**20, 1024, 65536
@@ -50,6 +53,7 @@ class RecordingGroup:
         folder: where to.
         number: place among the groups of the run; it names the files.
         selection: what is recorded.
+        connection: writes the parts.
         rows_per_part: rows held in memory before they are sealed.
 
     Attributes:
@@ -60,14 +64,21 @@ class RecordingGroup:
         rows: rows that are sealed.
     """
 
-    def __init__(self, folder: Path, number: int, selection: Selection, rows_per_part: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        number: int,
+        selection: Selection,
+        connection: duckdb.DuckDBPyConnection,
+        rows_per_part: int,
+    ) -> None:
         self.columns = np.ascontiguousarray(selection.columns, dtype=np.int64)
         self.every = selection.every
         self.units = dict(selection.units)
         self.block: FloatArray = np.zeros((rows_per_part, len(self.units) + 1))
         self.row = 0
         self.rows = 0
-        self._folder, self._number, self._part = folder, number, 0
+        self._folder, self._number, self._part, self._connection = folder, number, 0, connection
         self._names = ["time", *self.units]
         self._tail: Path | None = None
         self._tail_due = clock.monotonic() + _TAIL_INTERVAL
@@ -97,7 +108,7 @@ class RecordingGroup:
         if self.row == 0 and self._part > 0:
             return
         with deferred_interrupt():
-            write_part(self._file("part"), self._names, self.block[: self.row], self.units)
+            write_part(self._connection, self._file("part"), self._names, self.block[: self.row], self.units)
             self.rows += self.row
             self.row = 0
             self._part += 1
@@ -123,7 +134,7 @@ class RecordingGroup:
         file = self._file("tail")
         # PermissionError: on Windows, while somebody reads the tail of before
         with deferred_interrupt(), suppress(PermissionError):
-            write_part(file, self._names, self.block[: self.row], self.units)
+            write_part(self._connection, file, self._names, self.block[: self.row], self.units)
             self._tail = file
         spent = clock.thread_time() - began
         self._tail_due = clock.monotonic() + max(_TAIL_INTERVAL, _TAIL_PAUSE * spent)
@@ -154,11 +165,11 @@ class Recorder:
         rows_per_part: int | None = None,
         resume: Mapping[str, Any] | None = None,
     ) -> None:
-        import duckdb  # noqa: F401  # takes a while the first time: now, not when a step should be on time
-
         self.folder = folder
+        # now, not when a step should be on time
+        self._connection = connect()
         self.groups = [
-            RecordingGroup(folder, number, selection, rows_per_part or _suitable_rows(selection))
+            RecordingGroup(folder, number, selection, self._connection, rows_per_part or _suitable_rows(selection))
             for number, selection in enumerate(selections)
         ]
         self.metadata = {
@@ -199,6 +210,7 @@ class Recorder:
                 group.seal()
             self.metadata |= {"complete": complete, "rows": self.groups[0].rows, **metadata}
             write_metadata(self.folder, self.metadata)
+            self._connection.close()
 
 
 def _suitable_rows(selection: Selection) -> int:

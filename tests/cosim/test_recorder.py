@@ -74,7 +74,7 @@ def test_tails_cost_a_small_share_of_a_slow_run(tmp_path, monkeypatch):
     """With tails wanted every 0.01 s, each of which takes 0.02 s of work, there is one in a second."""
     written = []
 
-    def work(file, *_):
+    def work(_, file, *__):
         written.append(file.name)
         until = time.thread_time() + 0.02
         while time.thread_time() < until:
