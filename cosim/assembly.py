@@ -44,15 +44,34 @@ def build_component(scenario: Scenario, name: str, seed: int, notes: dict[str, A
     except GalenicError as error:
         key = "fmu" if spec.fmu is not None else "unit"
         raise scenario.located((*path, key), error) from error
-    described = FmuComponent(name, archive)
-    values = _parameter_file(scenario, path, spec, described)
+    make = partial(
+        FmuComponent,
+        name,
+        archive,
+        locate=partial(scenario.located, path),
+        interface=spec.interface,
+        event_mode=spec.event_mode,
+    )
+    described = make()
+    sizes = {
+        key: _value(described, key, spec.parameters[key], "parameters", (*path, "parameters", key), scenario)
+        for key in described.variables("structuralParameter")
+        if key in spec.parameters
+    }
+    if sizes:  # they decide which elements arrays have
+        described = make(values=sizes)
+    values: dict[str, float | str] = {**_parameter_file(scenario, path, spec, described)}
     for section in ("parameters", "start"):
+        texts = described.texts(*(("parameter",) if section == "parameters" else ("input", "output", "local")))
         for key, raw in getattr(spec, section).items():
             where: KeyPath = (*path, section, key)
+            if key in texts:
+                values[key] = str(raw)
+                continue
             if isinstance(raw, DistributionSpec):
                 raw = _draw(scenario, described, key, section, raw, seed, notes)
             values[key] = _value(described, key, raw, section, where, scenario)
-    return FmuComponent(name, archive, values, partial(scenario.located, path))
+    return make(values=values)
 
 
 def _draw(

@@ -33,7 +33,8 @@ class FmuComponent(FmuLife):
             checked that they may be set. An array's element is ``x[1]``.
         locate: turns an error into one with file and line of the component in the scenario.
         interface: which interface to use; None: Co-Simulation if there, else Model Exchange.
-        event_mode: whether the master handles the events of an FMI 3.0 Co-Simulation FMU; None: if the FMU lets it.
+        event_mode: whether the master handles the events of an FMI 3.0 Co-Simulation FMU, if the FMU lets it; its steps
+            then return early at events. Otherwise the FMU handles them itself, which costs less.
         tolerance: relative tolerance of Model Exchange; None: that of the FMU's default experiment, 1e-6 at most.
 
     Attributes:

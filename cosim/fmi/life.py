@@ -42,12 +42,11 @@ class FmuLife(FmuVariables):
         locate: Callable[[GalenicError], GalenicError] = lambda error: error,
         *,
         interface: Interface | None = None,
-        event_mode: bool | None = None,
+        event_mode: bool = False,
         tolerance: float | None = None,
     ) -> None:
         super().__init__(name, archive, values, locate, interface)
-        self.event_mode = self.can.event_mode and event_mode is not False and self.interface == CO_SIMULATION
-        self._may_do_without = event_mode is None
+        self.event_mode = event_mode and self.can.event_mode and self.interface == CO_SIMULATION
         self.input_values = np.array([port.start or 0.0 for port in self.inputs])
         self.output_values = np.zeros(len(self.outputs))
         self.accesses_in: list[Access] = []
@@ -273,15 +272,7 @@ class FmuLife(FmuVariables):
         self._library = Library(folder / member, version)
         made = Fmi2 if version == 2 else Fmi3
         instance = self.instance = made(self._library, self.description, self.name)
-        resources = resource_location(folder, version)
-        try:
-            instance.instantiate(resources, event_mode=self.event_mode)
-        except FmuFailureError:
-            if not (self.event_mode and self._may_do_without):
-                raise
-            # some FMUs have no Event Mode although they say so
-            self.event_mode = False
-            instance.instantiate(resources, event_mode=False)
+        instance.instantiate(resource_location(folder, version), event_mode=self.event_mode)
         return instance
 
     def _make_stepper(self, instance: Instance) -> Stepper:

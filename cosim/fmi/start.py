@@ -64,7 +64,12 @@ def _set(
     base: FloatArray | None = None,
 ) -> None:
     if not variable.numeric:
-        instance.set_texts(variable, [given[0]])
+        try:
+            instance.set_texts(variable, [given[0]])
+        except ValueError as error:
+            raise GalenicError(
+                f"'{variable.name}' is binary and cannot be '{given[0]}'", cure="give hexadecimal digits, such as 00ff"
+            ) from error
         return
     full = np.zeros(variable.size) if base is None else base.copy()
     if base is None and variable.start is not None:

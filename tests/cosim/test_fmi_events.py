@@ -148,24 +148,3 @@ def test_a_simulation_may_start_at_any_time(odd, way):
         component.do_step(100.0 + 0.1 * k, 0.1)
     assert value(component, "h") == pytest.approx(height(1.0), abs=1e-7)
     component.terminate()
-
-
-def test_an_fmu_that_only_says_that_it_has_event_mode_runs_without(tmp_path):
-    from cosim.fmi.fmi3 import Fmi3
-
-    component = FmuComponent("ball", open_archive(write_odd(tmp_path / "odd.fmu", event_mode=True)))
-    instantiate = Fmi3.instantiate
-
-    def refuse(self, resources, *, event_mode):
-        from cosim.fmi.instance import FmuFailureError
-
-        if event_mode:
-            raise FmuFailureError("fmi3InstantiateCoSimulation returns no instance")
-        instantiate(self, resources, event_mode=event_mode)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Fmi3, "instantiate", refuse)
-        component.initialize(0.0)
-    component.do_step(0.0, 1.0)
-    assert value(component, "h") == pytest.approx(height(1.0), abs=1e-12)
-    component.terminate()

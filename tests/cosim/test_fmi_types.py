@@ -155,6 +155,9 @@ def test_texts_are_set_as_parameters(odd):
     component.initialize(0.0)
     assert value(component, "length") == len("granulé".encode()) + 3
     component.terminate()
+    with pytest.raises(GalenicError, match="'blob' is binary") as caught:
+        made(odd, {"blob": "xyz"}).initialize(0.0)
+    assert "hexadecimal" in caught.value.cure
     assert made(odd).texts("parameter") == ["text", "blob"]
     assert "text" not in made(odd).variables("parameter")
 
