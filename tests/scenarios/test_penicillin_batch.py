@@ -111,7 +111,7 @@ def test_ten_batches_by_recipe_yield_what_the_authors_simulator_yields(by_recipe
 
 
 def test_batches_are_like_the_industrial_ones(by_recipe: list[Batch]) -> None:
-    """Within one standard deviation of ten industrial batches; the simulator's production rate is 1.2 of them low."""
+    """In duration and growth; the production rate is the simulator's, more than a standard deviation lower."""
     scenario = load_scenario("penicillin_batch")
     growth, production = np.array([batch.highest_rates for batch in by_recipe]).T
     assert len(set(growth)) == len(by_recipe)  # another rate in each batch
@@ -121,7 +121,7 @@ def test_batches_are_like_the_industrial_ones(by_recipe: list[Batch]) -> None:
     assert growth.mean() == pytest.approx(value, abs=spread)
     assert 0.0 < growth.std() < spread
     value, spread = PUBLISHED["industry_production_rate"]
-    assert production.mean() == pytest.approx(value, abs=1.5 * spread)
+    assert spread < value - production.mean() < 2.0 * spread
     assert 0.0 < production.std() < spread
 
 
