@@ -3,7 +3,7 @@
 - `write`: a scenario as an `.ssp`, version 1.0 or 2.0. `read`: an `.ssp`, or an `.ssd` in its folder, as a scenario.
 - `package`: the archive, unpacked safely. `xml_tree`: its XML with lines, without entities.
 - `structure`: what an `.ssd` says. `parameters`: parameter sets and mappings. `units`: their units.
-- `flatten`: nested systems as one, connections from component to component.
+- `arrays`: connections of whole arrays. `flatten`: nested systems as one, connections from component to component.
 """
 
 from __future__ import annotations

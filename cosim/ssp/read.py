@@ -99,6 +99,11 @@ class _Fmu:
             return None
         return variable.unit or getattr(variable.declaredType, "unit", None) or None
 
+    def elements(self, name: str) -> tuple[str, ...]:
+        """The names of a variable's scalars; the name itself where there is no such variable."""
+        variable = self._component.description.variables.get(name)
+        return (name,) if variable is None else variable.elements
+
     def section(self, name: str) -> str | None:
         """Where a scenario has a value for a variable; None where there is no such variable or it takes none."""
         component = self._component
@@ -206,13 +211,25 @@ class _Reader:
                     f"'{'.'.join(flat.target[0])}.{flat.target[1]}' is a {kind}, which an output cannot drive",
                     "give the parameter a value instead",
                 )
-            self._note_line(("connections", len(written)), flat.element)
-            written.append(self._connection(flat))
+            for source, target in self._elements(flat, flat.source):
+                self._note_line(("connections", len(written)), flat.element)
+                written.append(self._connection(flat, source, target))
         return written
 
-    def _connection(self, flat: Flat) -> Any:
+    def _elements(self, flat: Flat, start: flatten.Place) -> Iterable[tuple[str, str]]:
+        """The signals that are joined: two, or element by element those of two arrays."""
+        (source_path, source), (target_path, target) = start, flat.target
+        names = [self._fmu(path).elements(name) for path, name in (start, flat.target)]
+        if len(names[0]) != len(names[1]):
+            raise flat.element.error(
+                f"'{source}' has {len(names[0])} elements, '{target}' has {len(names[1])}",
+                "connect arrays of one shape",
+            )
+        for here, there in zip(*names, strict=True):
+            yield f"{self.names[source_path]}.{here}", f"{self.names[target_path]}.{there}"
+
+    def _connection(self, flat: Flat, source: str, target: str) -> Any:
         assert flat.source is not None, "open ends are left out"
-        source, target = (f"{self.names[path]}.{name}" for path, name in (flat.source, flat.target))
         ends = {"from": source, "to": target}
         text = f"{source} -> {target}"
         by_name = self._by_name(flat.source, flat.target)
@@ -305,8 +322,8 @@ class _Reader:
         kept_lines = {path: line for path, line in kept.lines.items() if path}
         chain: Source | None = Source({}, kept.file, "", kept_lines) if kept.file is not None else None
         for file, lines in sorted(self.lines.items(), key=lambda item: item[0] == structure):
-            chain = Source({}, file, "", lines, chain)
-        return Source(data, self.file, text, {}, chain)
+            chain = Source({}, file, "", lines, base=chain)
+        return Source(data, self.file, text, base=chain)
 
 
 def _names(components: Iterable[flatten.Path]) -> dict[flatten.Path, str]:

@@ -14,9 +14,10 @@ import yaml
 
 from cosim.assembly import build_component
 from cosim.component import Port
-from cosim.fmi.description import TAGS
+from cosim.fmi.description import TAGS, Variable
 from cosim.fmu_component import FmuComponent
 from cosim.scenario import Scenario
+from cosim.ssp.arrays import Joint, joints
 from cosim.ssp.package import STRUCTURE
 from cosim.ssp.read import ANNOTATION, KEPT
 from cosim.wiring import Link, Wiring
@@ -73,6 +74,13 @@ class _Writer:
         self.scenario, self.version = scenario, version
         self.components = {name: build_component(scenario, name, scenario.seed, {}) for name in scenario.components}
         self.links = component_links(scenario, self.components.values())
+        self.owners = {
+            f"{name}.{port.name}": (name, port.name)
+            for name, component in self.components.items()
+            for port in (*component.inputs, *component.outputs)
+        }
+        scalars = [Joint(link, None) for link in self.links]
+        self.joints = scalars if version == "1.0" else joints(self.links, self._element)
         self.entries: dict[str, bytes] = {}
         self.sources: dict[str, str] = {}
         for name, component in self.components.items():
@@ -110,15 +118,25 @@ class _Writer:
         return free
 
     def _notes(self) -> list[str]:
+        notes = []
         sections = {
             name: len(getattr(self.scenario, name, ()))
             for name in ("sensors", "disturbances", "controllers", "actions")
         }
         counted = [f"{n} {name if n > 1 else name[:-1]}" for name, n in sections.items() if n]
-        if not counted:
-            return []
-        listed = " and ".join(filter(None, (", ".join(counted[:-1]), counted[-1])))
-        return [f"SSP has no words for {listed}: 'galenic run' finds them in {KEPT}/, other tools run in open loop."]
+        if counted:
+            listed = " and ".join(filter(None, (", ".join(counted[:-1]), counted[-1])))
+            notes.append(
+                f"SSP has no words for {listed}: 'galenic run' finds them in {KEPT}/, other tools run in open loop."
+            )
+        new = [name for name, component in self.components.items() if component.description.version == 3]
+        if new and self.version == "1.0":
+            notes.append(
+                f"SSP 1.0 knows no FMI 3.0 ({', '.join(new)}): for other tools export FMI 2.0 FMUs, or SSP 2.0."
+            )
+        elif any(joint.arrays is None and self._element(joint.link.target) for joint in self.joints):
+            notes.append("Single elements of arrays are connected, which other tools may not find.")
+        return notes
 
     # ---- the structure -----------------------------------------------------------------------------------------
 
@@ -138,9 +156,9 @@ class _Writer:
             elements.append(self._component(position, component, values, units))
         if everything:
             self.entries[ALL_PARAMETERS] = self._parameter_set(everything)
-        if self.links:
+        if self.joints:
             connections = ET.SubElement(system, f"{{{_SSD}}}Connections")
-            connections.extend(self._connection(link) for link in self.links)
+            connections.extend(self._connection(joint) for joint in self.joints)
         if units:
             _add_units(root, _SSD, units)
         self._experiment(root)
@@ -154,16 +172,25 @@ class _Writer:
         element = ET.Element(f"{{{_SSD}}}Component", {"name": name, "type": "application/x-fmu-sharedlibrary"})
         element.set("source", self.sources[name])
         element.set("implementation", TAGS[component.interface])
-        driven = {link.target for link in self.links}
-        ports = [("input", port) for port in component.inputs if f"{name}.{port.name}" in driven]
-        ports += [("output", port) for port in component.outputs]
-        if ports:
-            connectors = ET.SubElement(element, f"{{{_SSD}}}Connectors")
-            for kind, port in ports:
-                connector = ET.SubElement(connectors, f"{{{_SSD}}}Connector", {"name": port.name, "kind": kind})
+        connected = {self._end(joint) for joint in self.joints}
+        connectors: dict[str, ET.Element] = {}
+        for kind, ports in (("input", component.inputs), ("output", component.outputs)):
+            for port in ports:
+                title: str = port.name
+                shape: tuple[int, ...] = ()
+                element_of = self._element(f"{name}.{title}") if self.version != "1.0" else None
+                if element_of is not None and (kind == "output" or (name, element_of[0].name) in connected):
+                    title, shape = element_of[0].name, element_of[0].shape
+                if title in connectors or (kind == "input" and (name, title) not in connected):
+                    continue
+                connector = connectors[title] = ET.Element(f"{{{_SSD}}}Connector", {"name": title, "kind": kind})
                 if port.description:
                     connector.set("description", port.description)
                 _type(connector, _SSC, port, units)
+                for size in shape:
+                    ET.SubElement(connector, f"{{{_SSC}}}Dimension", {"size": str(size)})
+        if connectors:
+            ET.SubElement(element, f"{{{_SSD}}}Connectors").extend(connectors.values())
         row, column = divmod(position, 6)
         corner = {"x1": 40 * column, "y1": -40 * row, "x2": 40 * column + 25, "y2": 25 - 40 * row}
         ET.SubElement(element, f"{{{_SSD}}}ElementGeometry", {key: str(value) for key, value in corner.items()})
@@ -173,10 +200,12 @@ class _Writer:
             ET.SubElement(bindings, f"{{{_SSD}}}ParameterBinding", {"source": source})
         return element
 
-    def _connection(self, link: Link) -> ET.Element:
+    def _connection(self, joint: Joint) -> ET.Element:
+        link = joint.link
         assert link.source is not None, "only connections are written"
-        start, end = (self._split(signal) for signal in (link.source, link.target))
-        ends = {"startElement": start[0], "startConnector": start[1], "endElement": end[0], "endConnector": end[1]}
+        start, end = (self.owners[signal] for signal in (link.source, link.target))
+        names = joint.arrays or (start[1], end[1])
+        ends = {"startElement": start[0], "startConnector": names[0], "endElement": end[0], "endConnector": names[1]}
         element = ET.Element(f"{{{_SSD}}}Connection", ends)
         if (link.factor, link.offset) != (1.0, 0.0) or not self._spec(link).convert_units:
             element.set("suppressUnitConversion", "true")
@@ -185,9 +214,16 @@ class _Writer:
             ET.SubElement(element, f"{{{_SSC}}}LinearTransformation", change)
         return element
 
-    def _split(self, signal: str) -> tuple[str, str]:
-        name = next(name for name in self.components if signal.startswith(f"{name}."))
-        return name, signal[len(name) + 1 :]
+    def _end(self, joint: Joint) -> tuple[str, str]:
+        """Component and connector of a connection's target."""
+        name, port = self.owners[joint.link.target]
+        return name, port if joint.arrays is None else joint.arrays[1]
+
+    def _element(self, signal: str) -> tuple[Variable, int] | None:
+        """The array that a signal is an element of, and which one; None for a scalar."""
+        name, port = self.owners[signal]
+        variable, place = self.components[name].description.places[port]
+        return (variable, place) if variable.shape else None
 
     def _spec(self, link: Link) -> Any:
         return self.scenario.connections[int(link.path[1])]

@@ -134,6 +134,36 @@ def test_every_change_of_a_value_is_written_out_with_its_units(scenario, tmp_pat
     assert text.count('name="u" kind="input"') == 3
 
 
+@pytest.fixture(scope="module")
+def mill() -> str:
+    """An FMU with arrays, from the user's cache: made before a test has a cache of its own."""
+    from fmus import build_fmu, unit_model
+
+    return str(build_fmu(unit_model("cone_mill"), fmi=3))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_arrays_of_fmi_3_are_joined_whole_where_ssp_has_arrays(mill, tmp_path, version) -> None:
+    case = Scenario.from_mapping(
+        {
+            "scenario": "galenic/1",
+            "duration": 5,
+            "communication_step": 1,
+            "components": {"coarse": {"fmu": mill}, "fine": {"fmu": mill}},
+            "connections": ["coarse.outlet -> fine.inlet"],
+        }
+    )
+    notes = write_ssp(case, tmp_path / "mills.ssp", version=version)
+    with zipfile.ZipFile(tmp_path / "mills.ssp") as archive:
+        text = archive.read("SystemStructure.ssd").decode()
+    joined = 'startConnector="outlet.size" endElement="fine" endConnector="inlet.size"'
+    assert text.count(joined) == (version == "2.0")
+    assert bool(notes) == (version == "1.0")
+    one, two = (trajectory(s, tmp_path / s.name) for s in (case, load_scenario(tmp_path / "mills.ssp")))
+    assert one[0] == two[0]
+    np.testing.assert_array_equal(one[1], two[1])
+
+
 def test_files_of_controllers_and_kpis_go_along(scenario, fmus, tmp_path) -> None:
     space = fmus / "spaces" / "box.yaml"
     space.parent.mkdir(exist_ok=True)
