@@ -13,7 +13,9 @@ from cosim.disturbance_assembly import build_disturbance as build_disturbance
 from cosim.disturbances import generator
 from cosim.fmu_archive import open_archive
 from cosim.fmu_component import FmuComponent
+from cosim.quantities import check_multiple as check_multiple
 from cosim.quantities import difference as difference
+from cosim.quantities import drift
 from cosim.registry import find_controller
 from cosim.scenario import ComponentSpec, Scenario
 from cosim.sensors import Sensor
@@ -221,30 +223,13 @@ def build_sensor(scenario: Scenario, name: str, find_port: FindPort, seed: int) 
         delay=spec.delay,
         noise=noise,
         bias=difference(scenario, (*path, "bias"), spec.bias, port.unit),
-        drift=_drift(scenario, (*path, "drift"), spec.drift, port.unit),
+        drift=drift(scenario, (*path, "drift"), spec.drift, port.unit),
         start=None if spec.start is None else scenario.quantity((*path, "start"), spec.start, port.unit),
         seed=seed,
+        more_delays=[
+            fault.delay for action in scenario.actions for fault in (action.fault.get(name),) if fault and fault.delay
+        ],
     )
-
-
-def _drift(scenario: Scenario, path: KeyPath, raw: Any, unit: str) -> float:
-    """Per hour, in the signal's unit; text may give the rate ("0.1 kN/h") or the growth in an hour ("0.1 kN")."""
-    try:
-        return parse_quantity(raw, f"({unit})/h" if unit != "1" else "1/h")
-    except GalenicError:
-        return difference(scenario, path, raw, unit)
-
-
-def check_multiple(scenario: Scenario, path: KeyPath, time: float, what: str) -> int:
-    """How many communication steps ``time`` is; an error where it is no whole number of them."""
-    ratio = time / scenario.communication_step
-    if abs(ratio - round(ratio)) > 1e-6:
-        raise scenario.error(
-            path,
-            f"{what} of {time:g} s is not a multiple of the communication step of {scenario.communication_step:g} s",
-            "make it a multiple, or choose a smaller communication_step",
-        )
-    return round(ratio)
 
 
 def build_controller(scenario: Scenario, name: str, context: ControllerContext) -> Controller:

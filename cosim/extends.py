@@ -58,7 +58,7 @@ def read_extended(file: Path, find: Callable[[str], Path], above: tuple[Path, ..
     source = numbered(source)
     data = _merge(inherited, source.data) if isinstance(inherited, Mapping) else source.data
     text = f"# {file.name} extends {base_file.name}; both together:\n" + yaml.safe_dump(data, sort_keys=False)
-    return Source(data, source.file, text, source.lines, base)
+    return Source(data, source.file, text, source.lines, base, source.columns)
 
 
 def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

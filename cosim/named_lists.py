@@ -99,11 +99,15 @@ def _with_list(source: Source, key: str, entries: list[Any]) -> Source:
 
 def _moved(source: Source, key: str, positions: Mapping[Any, int]) -> Source:
     """``source`` whose lines, and those of what it extends, are those of the entries' new positions."""
-    lines: dict[KeyPath, int] = {}
-    for path, line in source.lines.items():
-        if len(path) < 2 or path[0] != key:
-            lines[path] = line
-        elif path[1] in positions:
-            lines[(key, positions[path[1]], *path[2:])] = line
+
+    def moved(known: Mapping[KeyPath, int]) -> dict[KeyPath, int]:
+        found: dict[KeyPath, int] = {}
+        for path, number in known.items():
+            if len(path) < 2 or path[0] != key:
+                found[path] = number
+            elif path[1] in positions:
+                found[(key, positions[path[1]], *path[2:])] = number
+        return found
+
     base = None if source.base is None else _moved(source.base, key, positions)
-    return replace(source, lines=lines, base=base)
+    return replace(source, lines=moved(source.lines), columns=moved(source.columns), base=base)

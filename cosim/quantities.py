@@ -1,4 +1,4 @@
-"""Quantities of a scenario that are changes rather than values."""
+"""Quantities of a scenario that are more than a value: changes, rates, multiples of the communication step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from cosim.component import KeyPath
 from cosim.scenario import Scenario
 from fmus.errors import GalenicError
-from fmus.quantity import conversion
+from fmus.quantity import conversion, parse_quantity
 
 _NUMBER_UNIT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 
@@ -41,3 +41,23 @@ def difference(scenario: Scenario, path: KeyPath, raw: Any, unit: str, base: flo
         return number * conversion(given, unit)[0]
     except GalenicError as error:
         raise scenario.located(path, error) from error
+
+
+def drift(scenario: Scenario, path: KeyPath, raw: Any, unit: str) -> float:
+    """Per hour, in the signal's unit; text may give the rate ("0.1 kN/h") or the growth in an hour ("0.1 kN")."""
+    try:
+        return parse_quantity(raw, f"({unit})/h" if unit != "1" else "1/h")
+    except GalenicError:
+        return difference(scenario, path, raw, unit)
+
+
+def check_multiple(scenario: Scenario, path: KeyPath, time: float, what: str) -> int:
+    """How many communication steps ``time`` is; an error where it is no whole number of them."""
+    ratio = time / scenario.communication_step
+    if abs(ratio - round(ratio)) > 1e-6:
+        raise scenario.error(
+            path,
+            f"{what} of {time:g} s is not a multiple of the communication step of {scenario.communication_step:g} s",
+            "make it a multiple, or choose a smaller communication_step",
+        )
+    return round(ratio)

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PrivateAttr, Tag
 
+from cosim.action_specs import ActionSpec, FaultSpec, Stops, StopSpec
 from cosim.component import KeyPath
 from cosim.distributions import ChoiceSpec, DistributionSpec, Drawable, LognormalSpec, NormalSpec, UniformSpec
 from cosim.disturbance_specs import (
@@ -75,6 +76,7 @@ class ComponentSpec(Section):
     interface: Literal["co_simulation", "model_exchange"] | None = None
     isolate: bool = False
     time_limit: PositiveSeconds | None = None
+    event_mode: bool = False
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -181,6 +183,8 @@ class Scenario(Section):
     connections: list[Connection] = Field(default_factory=list)
     sensors: dict[Name, SensorSpec] = Field(default_factory=dict)
     disturbances: list[DisturbanceSpec] = Field(default_factory=list)
+    actions: list[ActionSpec] = Field(default_factory=list)
+    stop_when: Stops = Field(default_factory=list)
     controllers: dict[Name, dict[str, Any]] = Field(default_factory=dict)
     kpis: dict[str, dict[str, Any]] = Field(default_factory=dict)
     plot: list[PlotPanel] = Field(default_factory=list)
@@ -213,6 +217,10 @@ class Scenario(Section):
     def line(self, path: KeyPath) -> int | None:
         """The line of the key at ``path``, where the scenario is from a file."""
         return self._source.line(path)
+
+    def column(self, path: KeyPath) -> int | None:
+        """How many characters stand before the text at ``path`` in its line; None where that is not known."""
+        return self._source.column(path)
 
     def error(self, path: KeyPath, message: str, cure: str = "") -> GalenicError:
         """An error about the key at ``path``, with file and line."""
@@ -391,6 +399,9 @@ _SECTIONS: dict[tuple[type[pydantic.BaseModel], str], type[pydantic.BaseModel]] 
     (DistributionSpec, "lognormal"): LognormalSpec,
     (DistributionSpec, "uniform"): UniformSpec,
     (DistributionSpec, "choice"): ChoiceSpec,
+    (Scenario, "actions"): ActionSpec,
+    (Scenario, "stop_when"): StopSpec,
+    (ActionSpec, "fault"): FaultSpec,
     (DisturbanceSpec, "step"): StepSpec,
     (DisturbanceSpec, "ramp"): RampSpec,
     (DisturbanceSpec, "noise"): NoiseSpec,

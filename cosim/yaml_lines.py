@@ -41,7 +41,8 @@ _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(_t
 class Source:
     """A parsed file: its data, and the line of each key path (the line of the key, not of the value).
 
-    ``base`` is the file that this one extends; a path that only the base has is located there.
+    ``columns`` has, for text in one line, how many characters stand before it. ``base`` is the file that this one
+    extends; a path that only the base has is located there.
     """
 
     data: Any
@@ -49,6 +50,7 @@ class Source:
     text: str = ""
     lines: dict[KeyPath, int] = field(default_factory=dict)
     base: Source | None = None
+    columns: dict[KeyPath, int] = field(default_factory=dict)
 
     def place(self, path: KeyPath) -> tuple[Path | None, int | None]:
         """File and line of ``path`` or, where no file has it, of what it would stand in."""
@@ -63,6 +65,16 @@ class Source:
     def line(self, path: KeyPath) -> int | None:
         """The line of `place`."""
         return self.place(path)[1]
+
+    def column(self, path: KeyPath) -> int | None:
+        """How many characters stand before the text at ``path``; None where it is no text in one line."""
+        for end in range(len(path), 0, -1):  # what a section is read as may be written as text
+            source: Source | None = self
+            while source is not None:
+                if path[:end] in source.lines:
+                    return source.columns.get(path[:end])
+                source = source.base
+        return None
 
     def error(self, path: KeyPath, message: str, cure: str = "") -> GalenicError:
         """An error at ``path`` with file and line."""
@@ -92,7 +104,8 @@ def parse_yaml(text: str, file: Path | None = None) -> Source:
         try:
             node = loader.get_single_node()
             lines: dict[KeyPath, int] = {(): 1}
-            data = None if node is None else _Walk(loader, lines, file).value(node, (), ())
+            columns: dict[KeyPath, int] = {}
+            data = None if node is None else _Walk(loader, lines, columns, file).value(node, (), ())
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -108,7 +121,7 @@ def parse_yaml(text: str, file: Path | None = None) -> Source:
         raise GalenicError(
             f"not valid YAML: {reason}", cure="remove what is not plain text", file=file, line=1
         ) from error
-    return Source(data, file, text, lines)
+    return Source(data, file, text, lines, None, columns)
 
 
 def _yaml_cure(text: str, mark: Any) -> str:
@@ -121,8 +134,10 @@ def _yaml_cure(text: str, mark: Any) -> str:
 class _Walk:
     """Turns nodes into data and notes the line of each key."""
 
-    def __init__(self, loader: _Loader, lines: dict[KeyPath, int], file: Path | None) -> None:
-        self._loader, self._lines, self._file, self._nodes = loader, lines, file, 0
+    def __init__(
+        self, loader: _Loader, lines: dict[KeyPath, int], columns: dict[KeyPath, int], file: Path | None
+    ) -> None:
+        self._loader, self._lines, self._columns, self._file, self._nodes = loader, lines, columns, file, 0
 
     def value(self, node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...]) -> Any:
         self._nodes += 1
@@ -136,6 +151,9 @@ class _Walk:
                 self._lines[(*path, index)] = item.start_mark.line + 1
                 items.append(self.value(item, (*path, index), (*above, node)))
             return items
+        begin, end = node.start_mark, node.end_mark
+        if begin.line == end.line:
+            self._columns[path] = begin.column + (getattr(node, "style", None) in {"'", '"'})
         return self._loader.construct_object(node)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath, above: tuple[yaml.Node, ...]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from controllers import mpc_config, pi, ratio, recipe, split_range
 from controllers.design_space import DesignSpace
-from cosim import build_system, distributions, disturbance_specs, load_scenario, scenario, simulate
+from cosim import action_specs, build_system, distributions, disturbance_specs, load_scenario, scenario, simulate
 from fmus.errors import GalenicError
 from fmus.quantity import parse_quantity
 from galenic import kpi_section
@@ -43,6 +43,9 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "disturbances/walk": disturbance_specs.WalkSpec,
     "disturbances/lots": disturbance_specs.LotsSpec,
     "disturbances/lots/correlation": disturbance_specs.CorrelationSpec,
+    "actions": action_specs.ActionSpec,
+    "actions/fault": action_specs.FaultSpec,
+    "stop_when": action_specs.StopSpec,
     "controllers/pi": pi.PIConfig,
     "controllers/pi/track": pi.TrackConfig,
     "controllers/ratio": ratio.RatioConfig,
@@ -109,7 +112,18 @@ def test_defaults_are_those_of_the_code(heading: str) -> None:
 
 
 def test_no_section_of_a_scenario_is_left_out() -> None:
-    modules = (scenario, disturbance_specs, distributions, pi, ratio, recipe, split_range, mpc_config, kpi_section)
+    modules = (
+        scenario,
+        action_specs,
+        disturbance_specs,
+        distributions,
+        pi,
+        ratio,
+        recipe,
+        split_range,
+        mpc_config,
+        kpi_section,
+    )
     models = {
         model
         for module in modules
