@@ -148,6 +148,19 @@ class Simulation:
             raise GalenicError(f"'{signal}' is driven by {driver}", cure="leave its driver out, then set it")
         self.system.signals[position] = value
 
+    @property
+    def results(self) -> Results:
+        """What is recorded so far.
+
+        Raises:
+            GalenicError: nothing is recorded, or nothing yet.
+        """
+        if self._out is None:
+            raise GalenicError("this simulation records nothing", cure="give it a folder: Simulation(..., out=...)")
+        if self._recorder is not None:
+            self._recorder.flush()
+        return Results.open(self._out)
+
     def initialize(self) -> None:
         """Load and initialise the FMUs at t = 0 and begin the results. `step` and `run` do it when it was not done.
 

@@ -101,7 +101,7 @@ class RecordingGroup:
         if self.row == len(self.block):
             self.seal()
         elif clock.monotonic() >= self._tail_due:
-            self._write_tail()
+            self.write_tail()
 
     def seal(self) -> None:
         """Write the rows in memory as a part; a Ctrl-C takes effect when it is whole."""
@@ -129,7 +129,8 @@ class RecordingGroup:
         _remove(self._file("tail"))
         self.block[: self.row] = state["block"]
 
-    def _write_tail(self) -> None:
+    def write_tail(self) -> None:
+        """Show the rows in memory to readers."""
         began = clock.thread_time()
         file = self._file("tail")
         # PermissionError: on Windows, while somebody reads the tail of before
@@ -198,6 +199,12 @@ class Recorder:
         for group in self.groups:
             if step % group.every == 0:
                 group.record(time, signals)
+
+    def flush(self) -> None:
+        """Show the rows in memory to readers."""
+        for group in self.groups:
+            if group.row:
+                group.write_tail()
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint; see ``resume``."""

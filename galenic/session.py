@@ -46,7 +46,11 @@ def load(name: str, duration: str | None = None) -> Scenario:
     from cosim import find_scenario, load_scenario
 
     # absolute, so that the run's folder can be read from anywhere
-    scenario = load_scenario(find_scenario(name).resolve())
+    return with_duration(load_scenario(find_scenario(name).resolve()), duration)
+
+
+def with_duration(scenario: Scenario, duration: float | str | None) -> Scenario:
+    """A scenario that lasts for another time, in s or as text; None leaves it. Raises GalenicError like `load`."""
     if duration is None:
         return scenario
     try:
