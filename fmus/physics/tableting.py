@@ -17,7 +17,7 @@ from fmus.physics.powder_attributes import REFERENCE, PowderAttributes
 
 _ILLUSTRATIVE = "illustrative, uncalibrated"
 _KUSHNER = "form after Kushner; value illustrative, uncalibrated"
-_DENSIFIED = "illustrative; direction: densified MCC yields later and is weaker (PMC3167253, Table III)"
+_DENSIFIED = "illustrative, within what roller compaction does to MCC (PMC3167253, Table III)"
 _OFF = "0: not told by the plant's records, which are of one speed; "
 # share of the reference speed below which a turret counts as turning so: dwell times of a press at rest are infinite
 _SLOWEST = 0.01
@@ -76,7 +76,7 @@ def strength_effect(m: UnitModel, powder: PowderAttributes, reference: PowderAtt
     beta = m.parameter("lubrication_loss", 0.4, "1", "strength that lubrication can take", source=_KUSHNER, maximum=1.0)
     rate = m.parameter("lubrication_rate", 0.5, "1", "how fast, per lubricant times turns", source=_KUSHNER)
     moisture = m.parameter("moisture_loss", 8.0, "1", "how strength falls with moisture", source=_ILLUSTRATIVE)
-    porosity = m.parameter("porosity_gain", 1.0, "1", "how it rises with granule porosity", source=_DENSIFIED)
+    porosity = m.parameter("porosity_gain", 2.0, "1", "how it rises with granule porosity", source=_DENSIFIED)
     size = m.parameter("size_exponent", 0.1, "1", "how it falls with granule size", source=_ILLUSTRATIVE)
 
     def lubricated(lubrication: Any) -> Any:
