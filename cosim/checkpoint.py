@@ -1,7 +1,7 @@
 """The whole state of a run in one file, so that another process can go on from it as if nothing had happened.
 
-A checkpoint holds the FMUs' serialised states, what sensors, disturbances, actions and controllers remember, the signals,
-and the rows that are not sealed yet. It is written under a temporary name, flushed and renamed: the one before stays
+A checkpoint holds the FMUs' serialised states, what sensors, disturbances, actions and controllers remember, the
+signals, and the rows that are not sealed yet. It is written under a temporary name, flushed and renamed: the one before stays
 valid until then. It holds plain numbers, text and arrays, no Python objects: reading one executes nothing.
 """
 
@@ -19,6 +19,7 @@ from cosim.parts import publish
 from fmus.errors import GalenicError
 
 if TYPE_CHECKING:
+    from cosim.master import Simulation
     from cosim.system import System
 
 FILE = "checkpoint.npz"
@@ -51,7 +52,7 @@ def check(system: System) -> None:
             "(canGetAndSetFMUstate and canSerializeFMUstate are not both set)",
             "run without checkpoints, or export these FMUs with both capabilities",
         )
-    forgetful = [c.name for c in system.sampled if not isinstance(c, Remembers)]
+    forgetful = [task.name for task in system.tasks if not isinstance(task.component, Remembers)]
     if forgetful:
         section = "controllers" if forgetful[0] in system.controllers else "sensors"
         raise system.scenario.error(
@@ -59,6 +60,53 @@ def check(system: System) -> None:
             f"no checkpoint can be made: {', '.join(repr(name) for name in forgetful)} cannot be kept",
             "give its class the methods state() and restore(state); see cosim.checkpoint.Remembers",
         )
+
+
+def collect(simulation: Simulation) -> dict[str, Any]:
+    """The state of a simulation between two communication steps."""
+    system, components = simulation.system, {}
+    for component in system.components:
+        state = component.save_state()
+        try:
+            components[component.name] = component.serialize_state(state)
+        finally:
+            component.free_state(state)
+    return {
+        "completed_steps": simulation.completed_steps,
+        "signals": system.signals.copy(),
+        "names": system.names,
+        "components": components,
+        "tasks": {task.name: task.component.state() for task in system.tasks},
+        "notes": json.loads(json.dumps(system.notes, default=str)),
+    }
+
+
+def reinstate(simulation: Simulation, content: Mapping[str, Any], folder: Path) -> None:
+    """Bring an initialised simulation to the state that `collect` gave.
+
+    Raises:
+        GalenicError: the checkpoint is of another system.
+    """
+    system = simulation.system
+    expected, found = set(system.names), set(content["names"])
+    if expected != found or list(content["tasks"]) != [task.name for task in system.tasks]:
+        other = sorted(expected ^ found)
+        raise GalenicError(
+            "the checkpoint is of another system" + (f": '{other[0]}' is in one of them only" if other else ""),
+            cure="the scenario's FMUs or files have changed since: run it again",
+            file=folder / FILE,
+        )
+    for task in system.tasks:
+        task.component.restore(content["tasks"][task.name])
+    for component in system.components:
+        state = component.deserialize_state(content["components"][component.name])
+        try:
+            component.restore_state(state)
+        finally:
+            component.free_state(state)
+    system.signals[:] = content["signals"]
+    system.notes.clear()
+    system.notes.update(content["notes"])
 
 
 def write(folder: Path, content: Mapping[str, Any]) -> Path:
@@ -97,7 +145,9 @@ def read(folder: Path) -> dict[str, Any]:
             tree = json.loads(bytes(arrays[_TREE]).decode())
             content = _unpacked(tree, arrays)
     except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
-        raise GalenicError(f"the checkpoint cannot be read: {error}", cure="run the scenario again", file=file) from error
+        raise GalenicError(
+            f"the checkpoint cannot be read: {error}", cure="run the scenario again", file=file
+        ) from error
     except Exception as error:  # zipfile and zlib have errors of their own
         raise GalenicError(f"the checkpoint is damaged: {error}", cure="run the scenario again", file=file) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

@@ -118,7 +118,7 @@ class FixedPoint:
 
 def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
     try:
-        found: FloatArray = np.linalg.solve(matrix, right)
+        found = np.linalg.solve(matrix, right)
     except np.linalg.LinAlgError:
         found = np.linalg.lstsq(matrix, right, rcond=None)[0]
-    return found
+    return np.asarray(found, dtype=np.float64)

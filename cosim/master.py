@@ -17,7 +17,7 @@ from __future__ import annotations
 import platform
 import sys
 import time as clock
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from importlib import metadata as distributions
@@ -27,10 +27,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from cosim import checkpoint
 from cosim.actions import RunStopped
 from cosim.algorithms import LAGGING, program, refuse_loop
 from cosim.component import Component, FloatArray, SampledComponent
 from cosim.initial_values import initialise
+from cosim.interrupts import deferred_interrupt
 from cosim.kernel.native import NativeKernel
 from cosim.kernel.program import Gather, Kernel, KernelFactory, Schedule
 from cosim.kernel.python_kernel import PythonKernel
@@ -89,6 +91,7 @@ class Simulation:
         seed: replaces the scenario's seed.
         without: names of controllers to leave out.
         real_time: keep simulated time at this many times the clock's; None for as fast as it goes.
+        checkpoint_every: simulated time in s between checkpoints, a multiple of the communication step; None: none.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Simulation:
         seed: int | None = None,
         without: Sequence[str] = (),
         real_time: float | None = None,
+        checkpoint_every: float | None = None,
     ) -> None:
         self.scenario = scenario
         self._pacer = None if real_time is None else Pacer(real_time)
@@ -112,6 +116,7 @@ class Simulation:
         self.step_size = scenario.communication_step
         self.steps = round(scenario.duration / scenario.communication_step)
         self.completed_steps = 0
+        self._checkpoint_every = self._steps_between_checkpoints(checkpoint_every, out)
         self._out = out
         self._recorded = selections(self.system)
         self._recorder: Recorder | None = None
@@ -169,14 +174,36 @@ class Simulation:
         """
         if self._initialized:
             return
+        self._load(None)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint in ``out`` instead of beginning at t = 0. `step` and `run` then go on from there.
+
+        Raises:
+            GalenicError: there is no checkpoint, it is of another system, or an FMU refuses its state.
+        """
+        assert self._out is not None
+        self._load(checkpoint.read(self._out))
+
+    def _load(self, kept: Mapping[str, Any] | None) -> None:
         self._began = clock.perf_counter()
         try:
             initialise(self.system)
+            if kept is not None:
+                assert self._out is not None
+                checkpoint.reinstate(self, kept, self._out)
+                self.completed_steps = kept["completed_steps"]
+                self._began -= kept["wall_time"]
             if self._out is not None:
-                self._recorder = Recorder(self._out, self._recorded, self._metadata())
+                resumed = None if kept is None else kept["recorder"]
+                self._recorder = Recorder(self._out, self._recorded, self._metadata(), resume=resumed)
             made: KernelFactory = NativeKernel if self.scenario.master.kernel == "native" else PythonKernel
             groups = [] if self._recorder is None else self._recorder.groups
             self._kernel = made(self.system, self._program, groups)
+            if kept is not None:
+                self._kernel.restore(kept["kernel"])
+                for part, state in zip(self._program.remembering, kept["algorithm"], strict=True):
+                    part.restore(state)
         except BaseException:
             self.close()
             raise
@@ -210,6 +237,39 @@ class Simulation:
             raise
         finally:
             self.close()
+
+    def checkpoint(self) -> Path:
+        """Keep the whole state in ``out``, so that `resume` goes on from here in another process.
+
+        Raises:
+            GalenicError: an FMU cannot keep its state.
+        """
+        assert self._kernel is not None
+        assert self._recorder is not None
+        content = {
+            **checkpoint.collect(self),
+            "kernel": self._kernel.state(),
+            "algorithm": [part.state() for part in self._program.remembering],
+            "recorder": self._recorder.state(),
+            "wall_time": clock.perf_counter() - self._began,
+        }
+        with deferred_interrupt():
+            return checkpoint.write(self._recorder.folder, content)
+
+    def _steps_between_checkpoints(self, every: float | None, out: Path | None) -> int:
+        """0 where none are wanted. Raises GalenicError where none can be made."""
+        if every is None:
+            return 0
+        if out is None:
+            raise GalenicError("a run that keeps no results keeps no checkpoints", cure="give a folder for them")
+        checkpoint.check(self.system)
+        steps = every / self.step_size
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
+            raise GalenicError(
+                f"{every:g} s between checkpoints is not a whole number of communication steps of {self.step_size:g} s",
+                cure="choose a multiple of the communication step",
+            )
+        return round(steps)
 
     def seconds(self) -> dict[str, float]:
         """Wall time in s spent in each component so far, by name."""
@@ -254,12 +314,14 @@ class Simulation:
         slots = np.array([task.slot for task in scheduled], dtype=np.int64)
         now, next_report = clock.perf_counter, clock.perf_counter()
         longest, stride, pacer = 1, count, self._pacer
+        until_kept = self._checkpoint_every or count + 1
         if pacer is not None:
             pacer.start(self.time)
             stride = pacer.stride(self.step_size)
         while self.completed_steps < end:
             k = self.completed_steps
-            block = min([end - k, longest, stride, *(task.every - k % task.every for task in tasks)])
+            until_checkpoint = until_kept - k % until_kept
+            block = min([end - k, longest, stride, until_checkpoint, *(task.every - k % task.every for task in tasks)])
             schedule = Schedule(slots, np.zeros((block, len(slots))))
             for column, task in enumerate(scheduled):
                 assert task.values is not None
@@ -282,6 +344,8 @@ class Simulation:
             ended = now()
             # a Ctrl-C and the progress bar wait for a block
             longest = max(1, min(2 * longest, int(block * _BLOCK_TIME / max(ended - began, 1e-9))))
+            if self._checkpoint_every and self.completed_steps % self._checkpoint_every == 0:
+                self.checkpoint()
             if pacer is not None:
                 pacer.wait(self.time)
             if progress is not None and ended >= next_report:

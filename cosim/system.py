@@ -57,6 +57,7 @@ class Task:
         every: how often.
         execute: told the time in s.
         name: for people.
+        component: what is executed: a disturbance, the actions, a sensor or a controller.
         slot: position of the one signal that it writes, where ``values`` knows what.
         values: its values for communication steps ahead: (first, count) -> shape (count,); None where they depend on
             what happens. It gives the numbers that ``execute`` would write.
@@ -65,6 +66,7 @@ class Task:
     every: int
     execute: Callable[[float], None]
     name: str
+    component: Any
     slot: int = -1
     values: Callable[[int, int], FloatArray] | None = None
 
@@ -188,7 +190,9 @@ class System:
         """
         wanted: set[str] = set()
         for position, pattern in enumerate(patterns):
-            found = fnmatch.filter(self.names, pattern)
+            # the brackets of an array's element stand for themselves
+            literal = pattern.replace("[", "[[]")
+            found = [name for name in self.names if fnmatch.fnmatchcase(name, literal)]
             if not found and pattern.partition(".")[0] not in self.removed:
                 raise self.scenario.error(
                     (*path, position), f"no signal matches '{pattern}'", nearest(pattern, self.names)
@@ -258,8 +262,8 @@ class _Builder:
         sampled: list[SampledComponent] = [*sensors, *_supervised_first(scenario, controllers)]
         tasks = [*drawn, *(self._task(component, signals, index) for component in sampled)]
         if actions is not None:
-            tasks.insert(len(drawn), Task(1, actions.execute, actions.name))
-            drawn.append(Task(1, actions.begin, actions.name))
+            tasks.insert(len(drawn), Task(1, actions.execute, actions.name, actions))
+            drawn.append(Task(1, actions.begin, actions.name, actions))
         gather = self._gather(components, index)
         system = System(
             scenario=scenario,
@@ -390,7 +394,7 @@ class _Builder:
             signals[middle:end] = component.output_values
 
         every = check_multiple(self.scenario, (*path, "period"), period, f"the period of '{component.name}'")
-        return Task(every, execute, component.name)
+        return Task(every, execute, component.name, component)
 
     def _gather(
         self, components: Sequence[Component | SampledComponent], index: dict[str, int], every_input: bool = False
@@ -420,7 +424,7 @@ def _disturbance_task(disturbance: Disturbance, signals: FloatArray, slot: int) 
         do_step(t, period)
         signals[slot] = values[0]
 
-    return Task(1, execute, disturbance.name, slot, disturbance.values)
+    return Task(1, execute, disturbance.name, disturbance, slot, disturbance.values)
 
 
 def _supervised_first(scenario: Scenario, controllers: Sequence[Controller]) -> list[Controller]:

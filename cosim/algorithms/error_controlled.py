@@ -10,6 +10,7 @@ always hit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def program(system: System) -> Program:
                 "leave out the period: the steps are as long as the error allows",
             )
     stepper = ErrorControl(system)
-    return Program([Call(stepper.step)], system.every, np.zeros(len(system.gather.source)))
+    return Program([Call(stepper.step)], system.every, np.zeros(len(system.gather.source)), [stepper])
 
 
 class ErrorControl:
@@ -76,6 +77,17 @@ class ErrorControl:
         # what a sensor, a controller or a disturbance drives is held, not carried on
         self._grows = np.array([1.0 if s < system.physical else 0.0 for s in system.gather.source.tolist()])
         self._earlier: _Point | None = None
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        counts = {"size": self.size, "accepted": self.accepted, "rejected": self.rejected}
+        return {**counts, "largest": self._largest.copy(), "earlier": self._earlier}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.size, self.accepted, self.rejected = state["size"], state["accepted"], state["rejected"]
+        self._largest[:] = state["largest"]
+        self._earlier = None if state["earlier"] is None else tuple(state["earlier"])
 
     def step(self, k: int) -> None:
         """Advance over communication step number ``k``.

@@ -13,6 +13,7 @@ Inputs hold the value that they have at the step's end: the coupling is implicit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 def program(system: System) -> Program:
     """Gather and step, component by component; a cycle as one call."""
     stages: list[Stage] = []
+    cycles: list[Cycle] = []
     on_loops = {
         n for n, c in enumerate(system.components) if any(c.name in loop.components for loop in system.graph.loops)
     }
@@ -39,10 +41,11 @@ def program(system: System) -> Program:
         able = all(system.components[number].can.save_state for number in group)
         if _feeds_itself(system, group) and (able or on_loops & set(group)):
             need_rollback(system, list(group), "the iterative algorithm")
-            stages.append(Call(Cycle(system, group).step))
+            cycles.append(Cycle(system, group))
+            stages.append(Call(cycles[-1].step))
         else:  # without a cycle; or with one in which nothing depends on itself at once, and that cannot go back
             stages += [stage for number in group for stage in (Gather(number), Step(number))]
-    return Program(stages, system.every, halfway(system))
+    return Program(stages, system.every, halfway(system), cycles)
 
 
 def _feeds_itself(system: System, group: tuple[int, ...]) -> bool:
@@ -83,6 +86,14 @@ class Cycle:
         self._fixed_point = FixedPoint(
             settings.tolerance, self._most, settings.relaxation, newton=settings.method == "newton"
         )
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"jacobian": self._fixed_point.jacobian, "largest": self._fixed_point.largest}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self._fixed_point.jacobian, self._fixed_point.largest = state["jacobian"], state["largest"]
 
     def step(self, k: int) -> None:
         """Advance all components over communication step number ``k``, when they are due.
@@ -142,7 +153,7 @@ class Cycle:
             outputs = [int(gather.source[self._inside[i]]) - middle for i in rows]
             inputs = [int(gather.target[self._inside[i]]) - begin for i in columns]
             for column, entry in zip(columns, inputs, strict=True):
-                found = component.derivative(outputs, [entry], [1.0])
+                found = component.derivative(outputs, [entry], np.ones(1))
                 derivatives[rows, column] = np.asarray(found) * gather.factor[self._inside[rows]]
         return derivatives
 

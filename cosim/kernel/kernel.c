@@ -94,8 +94,18 @@ static void to_buffer(const access *a, const double *v) {
     case OF_UINT16: PUT(uint16_t, 0, UINT16_MAX);
     case OF_INT32: PUT(int32_t, INT32_MIN, INT32_MAX);
     case OF_UINT32: PUT(uint32_t, 0, UINT32_MAX);
-    case OF_INT64: PUT(int64_t, -9223372036854774784.0, 9223372036854774784.0);
-    case OF_UINT64: PUT(uint64_t, 0, 18446744073709549568.0);
+    case OF_INT64:
+      for (int64_t i = 0; i < n; i++) {
+        double x = rint(v[i]);
+        ((int64_t *)a->buffer)[i] = x >= 0x1p63 ? INT64_MAX : x < -0x1p63 ? INT64_MIN : (int64_t)x;
+      }
+      break;
+    case OF_UINT64:
+      for (int64_t i = 0; i < n; i++) {
+        double x = rint(v[i]);
+        ((uint64_t *)a->buffer)[i] = x >= 0x1p64 ? UINT64_MAX : x < 0.0 ? 0 : (uint64_t)x;
+      }
+      break;
     case OF_BOOLEAN2: for (int64_t i = 0; i < n; i++) ((int32_t *)a->buffer)[i] = rint(v[i]) != 0.0; break;
     case OF_BOOLEAN3: for (int64_t i = 0; i < n; i++) ((uint8_t *)a->buffer)[i] = rint(v[i]) != 0.0; break;
   }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -92,7 +92,7 @@ class NativeKernel:
         stages = (_Stage * max(len(program.stages), 1))(*(self._stage(stage) for stage in program.stages))
         self._blocks = (_Recording * max(len(recordings), 1))()
         gather, ahead = system.gather, np.ascontiguousarray(program.ahead)
-        previous = np.zeros(len(ahead))
+        self._previous = np.zeros(len(ahead))
         self._kernel = _Kernel(
             signals=system.signals.ctypes.data,
             source=gather.source.ctypes.data,
@@ -100,7 +100,7 @@ class NativeKernel:
             factor=gather.factor.ctypes.data,
             offset=gather.offset.ctypes.data,
             ahead=ahead.ctypes.data,
-            previous=previous.ctypes.data,
+            previous=self._previous.ctypes.data,
             components=ctypes.addressof(components),
             stages=ctypes.addressof(stages),
             recordings=ctypes.addressof(self._blocks),
@@ -108,7 +108,7 @@ class NativeKernel:
             recording_count=len(recordings),
             step_size=system.step_size,
         )
-        self._keep += [components, stages, ahead, previous]
+        self._keep += [components, stages, ahead]
 
     def run(self, first: int, count: int, schedule: Schedule) -> None:
         """Execute ``count`` communication steps from number ``first``. Raises what a component raises."""
@@ -133,6 +133,16 @@ class NativeKernel:
     def seconds(self) -> list[float]:
         """Wall time spent in each component so far; light ones are timed in one step of 64."""
         return [float(component.seconds) for component in self._components][: len(self._system.components)]
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"previous": self._previous.copy(), "seconds": self.seconds()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self._previous[:] = state["previous"]
+        for component, seconds in zip(self._components, state["seconds"], strict=False):
+            component.seconds = seconds
 
     # ---- structures --------------------------------------------------------------------------------------------
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from cosim.component import FloatArray
 
 if TYPE_CHECKING:
+    from cosim.checkpoint import Remembers
     from cosim.recorder import RecordingGroup
     from cosim.system import System
 
@@ -50,11 +51,13 @@ class Program:
         ahead: for each connection of the system's gather how far its source's value is carried on, in parts of the
             component's step: 0 holds it; 0.5 takes the value in the middle of the step if it grows on as it did; -0.5,
             where the source is a step ahead already, the mean of its last two values.
+        remembering: what the algorithm keeps from step to step.
     """
 
     stages: Sequence[Stage]
     every: Sequence[int]
     ahead: FloatArray
+    remembering: Sequence[Remembers] = ()
 
 
 @dataclass
@@ -86,6 +89,12 @@ class Kernel(Protocol):
 
     def seconds(self) -> list[float]:
         """Wall time spent in each component so far."""
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint: what the sources of extrapolated connections were before, and the wall times."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`, of whichever kernel."""
 
 
 class KernelFactory(Protocol):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cosim.kernel.program import Gather, Program, Schedule, Stage, Step
 
@@ -20,6 +22,7 @@ class PythonKernel:
         self._system, self._recordings = system, recordings
         self._seconds = [0.0] * len(system.components)
         self._started = False
+        self._previous = np.zeros(len(program.ahead))
         self.completed = 0
         self._stages = [self._stage(program, stage) for stage in program.stages]
 
@@ -43,6 +46,15 @@ class PythonKernel:
         """Wall time spent in each component so far."""
         return list(self._seconds)
 
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"previous": self._previous.copy(), "seconds": list(self._seconds)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self._previous[:] = state["previous"]
+        self._seconds[:] = state["seconds"]
+
     def _stage(self, program: Program, stage: Stage) -> Callable[[int], None]:
         if isinstance(stage, Gather):
             return self._gather(program, stage.component)
@@ -61,7 +73,7 @@ class PythonKernel:
         source, target, factor, offset = gather.source, gather.target, gather.factor, gather.offset
         begin, end = self._system.row_spans[number]
         every = program.every[number]
-        previous = [0.0] * len(ahead)
+        previous = self._previous
 
         def one_by_one(step: int) -> None:
             if step % every:
