@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 def system_tables(file: Path) -> Iterator[RenderableType]:
     """Header, tables and remarks of an `.ssp` or `.ssd`. Raises GalenicError where it cannot be used."""
     from cosim import Scenario
-    from cosim.assembly import build_component
+    from cosim.fmu_archive import open_archive
+    from cosim.fmu_component import FmuComponent
     from cosim.ssp import read_ssp
     from cosim.ssp.write import component_links
 
     system = read_ssp(file)
     scenario = Scenario.from_source(system.source, file.resolve().parent, file.stem)
-    components = [build_component(scenario, name, scenario.seed, {}) for name in scenario.components]
+    # not to run: the FMUs may be for another platform
+    components = [
+        FmuComponent(name, open_archive(scenario.resolve(spec.fmu or ""), to_run=False))
+        for name, spec in scenario.components.items()
+    ]
     links = component_links(scenario, components)
     yield Text.assemble((system.title, "bold"), "  ", scenario.description)
     yield Text(f"{scenario.duration:g} s in steps of {scenario.communication_step:g} s.  File: {file}")

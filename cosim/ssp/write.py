@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
@@ -170,7 +171,7 @@ class _Writer:
     ) -> ET.Element:
         name = component.name
         element = ET.Element(f"{{{_SSD}}}Component", {"name": name, "type": "application/x-fmu-sharedlibrary"})
-        element.set("source", self.sources[name])
+        element.set("source", quote(self.sources[name]))
         element.set("implementation", TAGS[component.interface])
         connected = {self._end(joint) for joint in self.joints}
         connectors: dict[str, ET.Element] = {}
@@ -197,7 +198,7 @@ class _Writer:
         if values:
             source = self._add(f"resources/{name}.ssv", self._parameter_set(values))
             bindings = ET.SubElement(element, f"{{{_SSD}}}ParameterBindings")
-            ET.SubElement(bindings, f"{{{_SSD}}}ParameterBinding", {"source": source})
+            ET.SubElement(bindings, f"{{{_SSD}}}ParameterBinding", {"source": quote(source)})
         return element
 
     def _connection(self, joint: Joint) -> ET.Element:
@@ -275,7 +276,7 @@ class _Writer:
         source = self._add(f"{KEPT}/scenario.yaml", text.encode())
         annotations = ET.SubElement(root, f"{{{_SSD}}}Annotations")
         annotation = ET.SubElement(annotations, f"{{{_SSC}}}Annotation", {"type": ANNOTATION})
-        ET.SubElement(annotation, f"{{{_OWN}}}Scenario", {"source": source})
+        ET.SubElement(annotation, f"{{{_OWN}}}Scenario", {"source": quote(source)})
 
     def _kept_connections(self) -> Iterable[dict[str, Any]]:
         for link in self.links:

@@ -180,6 +180,15 @@ def test_files_of_controllers_and_kpis_go_along(scenario, fmus, tmp_path) -> Non
     assert Path(module).read_text(encoding="utf-8").startswith("class Own")
 
 
+def test_files_with_names_that_uris_cannot_have_are_found_again(scenario, fmus, tmp_path) -> None:
+    name = "a lag, 50 %, Größe #1.fmu"
+    (fmus / name).write_bytes((fmus / "lag.fmu").read_bytes())
+    write_ssp(scenario(f"components: {{a: {{fmu: '{name}', start: {{u: 2}}}}}}\n"), tmp_path / "line.ssp")
+    again = load_scenario(tmp_path / "line.ssp")
+    assert Path(str(again.components["a"].fmu)).name == name
+    assert again.components["a"].start == {"u": 2.0}
+
+
 def test_results_of_an_ssp_are_drawn_again_from_their_folder_alone(scenario, tmp_path) -> None:
     from galenic.session import scenario_of
 
