@@ -131,6 +131,11 @@ class Simulation:
         return self.completed_steps * self.step_size
 
     @property
+    def keeps_checkpoints(self) -> bool:
+        """Whether the run keeps checkpoints."""
+        return self._checkpoint_every > 0
+
+    @property
     def signals(self) -> FloatArray:
         """All signals, shape (len(system.names),), in the order of ``system.names``. Do not write."""
         return self.system.signals
@@ -384,6 +389,7 @@ class Simulation:
             "without": sorted(system.removed),
             "step_size": self.step_size,
             "duration": scenario.duration,
+            "checkpoint_every": self._checkpoint_every * self.step_size or None,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             **system.notes,
             "fmus": {

@@ -23,6 +23,7 @@ from galenic.commands import (
     plot,
     replay,
     results,
+    resume,
     run,
     schema,
     watch,
@@ -103,6 +104,7 @@ def galenic(
 
 for _module in (
     run,
+    resume,
     watch,
     compare,
     plot,

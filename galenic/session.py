@@ -120,6 +120,7 @@ def build(
     seed: int | None = None,
     without: Sequence[str] = (),
     real_time: float | None = None,
+    checkpoint_every: float | None = None,
 ) -> Simulation:
     """Build a run and check all that it will report. Raises GalenicError before anything runs or is written."""
     import pandas as pd
@@ -130,13 +131,27 @@ def build(
     from galenic.panels import panels_of
 
     section = kpi_section(scenario)
-    simulation = Simulation(scenario, out=folder, seed=seed, without=without, real_time=real_time)
+    options: dict[str, Any] = {"seed": seed, "without": without, "real_time": real_time}
+    simulation = Simulation(scenario, out=folder, checkpoint_every=checkpoint_every, **options)
     units = {name: unit for group in selections(simulation.system) for name, unit in group.units.items()}
     check_signals(scenario, section, units, without)
     # what the report would refuse after hours it refuses now: its numbers and panels are made of no data
     compute(scenario, section, pd.DataFrame(columns=list(units), index=pd.Index([], dtype=float), dtype=float), units)
     panels_of(scenario, units)
     return simulation
+
+
+def interval(option: str, text: str | None) -> float | None:
+    """A time in s from an option of the command line. Raises GalenicError that names the option."""
+    if text is None:
+        return None
+    try:
+        seconds_ = parse_quantity(text, "s")
+    except GalenicError as error:
+        raise GalenicError(f"{option}: {error.message}", cure=f"write for example {option} 1h") from error
+    if not seconds_ > 0.0:
+        raise GalenicError(f"{option}: '{text}' is not above zero", cure=f"write for example {option} 1h")
+    return seconds_
 
 
 def warning_of(scenario: Scenario) -> str:

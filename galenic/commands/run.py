@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from cosim import Scenario, Simulation
-    from galenic.session import Outcome
+    from cosim import Simulation
 
 EPILOG = """Examples:
 
@@ -21,7 +18,9 @@ EPILOG = """Examples:
 
     galenic run my_line.yaml --duration "30 min" --out runs/trial
 
-    galenic run tablet_line --real-time 10x"""
+    galenic run tablet_line --real-time 10x
+
+    galenic run tablet_line --checkpoint-every 1h"""
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +40,12 @@ def run(
         str | None,
         typer.Option(help="Keep step with the clock: 1x is real time, 10x ten times as fast. Counts missed deadlines."),
     ] = None,
+    checkpoint_every: Annotated[
+        str | None,
+        typer.Option(
+            help='Keep the whole state every so much simulated time, such as "1h"; `galenic resume` goes on from it.'
+        ),
+    ] = None,
     no_plot: Annotated[bool, typer.Option("--no-plot", help="Draw no figure.")] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print the folder of the results, nothing else.")
@@ -52,81 +57,24 @@ def run(
     """
     from cosim.pacing import parse_factor
     from galenic import session
-    from galenic.console import messages, output
-    from galenic.tables import kpi_table, pacing_text, time_table
+    from galenic.console import messages
+    from galenic.execution import execute
 
-    console, notes = output(), messages()
+    notes = messages()
     loaded = session.load(scenario, duration)
     folder = session.new_folder(loaded.name, out)
     removed = tuple(without or ())
     factor = None if real_time is None else parse_factor(real_time)
+    every = session.interval("--checkpoint-every", checkpoint_every)
+
+    def build() -> Simulation:
+        return session.build(loaded, folder, seed=seed, without=removed, real_time=factor, checkpoint_every=every)
+
     if quiet:
-        simulation = session.build(loaded, folder, seed=seed, without=removed, real_time=factor)
+        simulation = build()
     else:
         with notes.status("Building the line (FMUs that are not cached yet take some seconds each)"):
-            simulation = session.build(loaded, folder, seed=seed, without=removed, real_time=factor)
+            simulation = build()
     if warning := session.warning_of(loaded):
         notes.print(warning, markup=False)
-    interrupted = _simulate(simulation, loaded, folder, notes, quiet)
-    outcome = session.finish(loaded, folder)
-    if not no_plot:
-        session.draw_run(outcome, loaded)
-    title = session.title_of(loaded, outcome.results.metadata)
-    _write_log(outcome, title)
-    if quiet:
-        console.print(str(folder), soft_wrap=True, markup=False)
-    else:
-        console.print(kpi_table(outcome.kpis, title))
-        if (times := time_table(outcome.results.metadata)) is not None:
-            console.print(times)
-        if pacing := pacing_text(outcome.results.metadata):
-            console.print(pacing)
-        files = f"{session.KPI_FILE}, {session.LOG_FILE}" + ("" if no_plot else f", {session.FIGURE_FILE}")
-        console.print(f"Results: {folder} ({files})", soft_wrap=True, markup=False)
-    if interrupted:
-        notes.print(
-            f"Interrupted at {outcome.results.metadata['simulated_time']:g} s of {loaded.duration:g} s; what was "
-            f"computed is kept in {folder}",
-            soft_wrap=True,
-            markup=False,
-        )
-        raise typer.Exit(130)
-
-
-def _simulate(simulation: Simulation, scenario: Scenario, folder: Path, notes: Console, quiet: bool) -> bool:
-    """Run to the end; whether Ctrl-C stopped it."""
-    from fmus.errors import GalenicError
-    from galenic.progress import simulation_progress
-
-    try:
-        with simulation_progress(notes, scenario.name, scenario.duration, quiet) as report:
-            simulation.run(report)
-    except KeyboardInterrupt:
-        if not (folder / "metadata.json").exists():
-            raise
-        return True
-    except GalenicError as error:
-        if (folder / "metadata.json").exists():
-            kept = f"The results up to t = {simulation.time:g} s are kept in {folder}."
-            error.cure = f"{error.cure.rstrip('.')}. {kept}" if error.cure else kept
-        raise
-    return False
-
-
-def _write_log(outcome: Outcome, title: str) -> None:
-    from galenic.indicator import format_value
-    from galenic.session import LOG_FILE, write_text
-    from galenic.tables import pacing_text
-
-    metadata = outcome.results.metadata
-    lines = [
-        title,
-        *(f"{key}: {metadata.get(key)}" for key in ("scenario_file", "started", "simulated_time", "wall_time")),
-        *(f"{name} {version}" for name, version in (metadata.get("versions") or {}).items()),
-        *(f"FMU {name}: {fmu['file']} sha256 {fmu['sha256']}" for name, fmu in (metadata.get("fmus") or {}).items()),
-        *([] if outcome.complete else [f"not complete: {metadata.get('error') or 'interrupted'}"]),
-        *filter(None, [pacing_text(metadata)]),
-        *(f"time in {name}: {seconds:.3g} s" for name, seconds in (metadata.get("cpu_time") or {}).items()),
-        *(f"{k.label}: {format_value(k.value, k.unit)}  [{k.definition}]" for k in outcome.kpis),
-    ]
-    write_text(outcome.folder / LOG_FILE, "\n".join(lines) + "\n")
+    execute(simulation, folder, quiet=quiet, plot=not no_plot)
