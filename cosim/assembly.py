@@ -110,6 +110,22 @@ def _number(scenario: Scenario, path: KeyPath, raw: Any, unit: str) -> float:
     return scenario.quantity(path, raw.removesuffix(" 1") if isinstance(raw, str) else raw, unit)
 
 
+def section_of(scenario: Scenario, name: str, variable: str) -> str:
+    """Under which key a component's variable is given a value: ``parameters`` or ``start``.
+
+    Raises:
+        GalenicError: there is no such variable, or it takes no value; the cure names the nearest.
+    """
+    described = FmuComponent(name, open_archive(_fmu_file(scenario, ("components", name), scenario.components[name])))
+    if variable in described.variables("parameter"):
+        return "parameters"
+    startable = _startable(described)
+    if variable in startable:
+        return "start"
+    known = [*described.variables("parameter"), *startable]
+    raise GalenicError(f"'{name}' has no variable '{variable}' that takes a value", cure=nearest(variable, known))
+
+
 def _fmu_file(scenario: Scenario, path: KeyPath, spec: ComponentSpec) -> Any:
     if spec.fmu is not None:
         return scenario.resolve(spec.fmu)

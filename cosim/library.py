@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cosim
 from cosim.extends import read_extended
+from cosim.overrides import overridden
 from cosim.scenario import Scenario
 from fmus.errors import GalenicError, nearest
 
@@ -41,15 +43,27 @@ def find_scenario(name: str | Path) -> Path:
     raise GalenicError(f"there is no scenario '{text}'", cure=cure)
 
 
-def load_scenario(name: str | Path) -> Scenario:
+def load_scenario(name: str | Path, overrides: Sequence[str] = ()) -> Scenario:
     """Find, read and check a scenario.
 
     Args:
         name: path of a YAML file or of an SSP (`cosim.ssp.read`), or the name of a scenario that comes with Galenic.
+        overrides: values beside the file's, such as ``granulator.screw_speed=700rpm`` (`cosim.overrides`).
 
     Raises:
         GalenicError: with file, line and cure.
     """
     file = find_scenario(name)
     source = read_extended(file, find_scenario)
-    return Scenario.from_source(source, file.resolve().parent, file.stem)
+    folder = file.resolve().parent
+    if overrides:
+        # a component's own file tells what its variables are
+        def section_of(component: str, variable: str) -> str:
+            from cosim.assembly import section_of as find
+
+            return find(Scenario.from_source(source, folder, file.stem), component, variable)
+
+        return Scenario.from_source(
+            overridden(source, overrides, list(Scenario.model_fields), section_of), folder, file.stem
+        )
+    return Scenario.from_source(source, folder, file.stem)

@@ -214,6 +214,11 @@ class Scenario(Section):
         """The file's text."""
         return self._source.text
 
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What was given beside the file, as ``KEY=VALUE``."""
+        return self._source.overrides
+
     def line(self, path: KeyPath) -> int | None:
         """The line of the key at ``path``, where the scenario is from a file."""
         return self._source.line(path)

@@ -228,7 +228,7 @@ class _Builder:
         self.wiring = Wiring(scenario)
         self.positions: dict[str, int] = {}
         self.gathers: list[Gather] = []
-        self.notes: dict[str, Any] = {}
+        self.notes: dict[str, Any] = {"set": list(scenario.overrides)} if scenario.overrides else {}
 
     def build(self) -> System:
         scenario, wiring = self.scenario, self.wiring

@@ -42,7 +42,8 @@ class Source:
     """A parsed file: its data, and the line of each key path (the line of the key, not of the value).
 
     ``columns`` has, for text in one line, how many characters stand before it. ``base`` is the file that this one
-    extends; a path that only the base has is located there.
+    extends; a path that only the base has is located there. ``labels`` tells of values that are from no file where they
+    came from, and ``overrides`` lists these.
     """
 
     data: Any
@@ -51,6 +52,8 @@ class Source:
     lines: dict[KeyPath, int] = field(default_factory=dict)
     base: Source | None = None
     columns: dict[KeyPath, int] = field(default_factory=dict)
+    labels: dict[KeyPath, str] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
 
     def place(self, path: KeyPath) -> tuple[Path | None, int | None]:
         """File and line of ``path`` or, where no file has it, of what it would stand in."""
@@ -77,7 +80,10 @@ class Source:
         return None
 
     def error(self, path: KeyPath, message: str, cure: str = "") -> GalenicError:
-        """An error at ``path`` with file and line."""
+        """An error at ``path`` with file and line, or with the label of a value from no file."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.labels:
+                return GalenicError(f"{self.labels[path[:end]]}: {message}", cure=cure)
         file, line = self.place(path)
         return GalenicError(message, cure=cure, file=file, line=line)
 
