@@ -95,7 +95,7 @@ class Variable:
     @property
     def settable(self) -> bool:
         """Whether a start value may be given to it."""
-        if self.variability == "constant" or self.type == "Clock":
+        if self.variability == "constant" or self.type == "Clock" or (self.alias and self.causality == "input"):
             return False
         given = {"input", "parameter", "structuralParameter"}
         return self.causality in given or self.initial in {"exact", "approx"}

@@ -42,6 +42,7 @@ class Exchange:
         version, find = instance.description.version, instance.library.function
         self.accesses_in = accesses(version, find, "Set", inputs, input_values, apart=apart)
         self.accesses_out = accesses(version, find, "Get", outputs, output_values)
+        self.reached = 0.0
         self._instance = instance
         self._input_values, self._output_values = input_values, output_values
         self._setters = [(a.function, instance.arguments(a)) for a in self.accesses_in]
@@ -106,7 +107,7 @@ class Exchange:
         return reals_only
 
     def _step(self, keep_states: Callable[[], bool]) -> Callable[[float, float], int]:
-        """``doStep`` with its arguments ready; a status above all others where FMI 3.0 says more than a status."""
+        """``doStep`` with its arguments ready; a status above all others where FMI 3.0 says more."""
         instance = self._instance
         native, handle = instance.library.function("DoStep"), ctypes.c_void_p(instance.handle)
         if instance.description.version == 2:
@@ -117,13 +118,16 @@ class Exchange:
 
         def step(t: float, h: float) -> int:
             status = int(native(handle, t, h, not keep_states(), *told))
-            return TERMINATED if status <= WARNING and terminate.value else status
+            if status <= WARNING and (terminate.value or early.value):
+                self.reached = reached.value if early.value else t + h
+                return TERMINATED if terminate.value else STOPPED
+            return status
 
         return step
 
 
-#: stands for the FMU's wish to end the simulation
-TERMINATED = 100
+#: stand for the FMU's wish to end the simulation, and for an early return that was not allowed, both at `reached`
+TERMINATED, STOPPED = 100, 101
 
 
 def _need(status: int, what: str) -> None:

@@ -103,10 +103,10 @@ class Fmi2(Instance):
             info.next_event if info.next_event_defined else np.inf,
         )
 
-    def completed_integrator_step(self) -> tuple[bool, bool]:
+    def completed_integrator_step(self, *, keep_states: bool) -> tuple[bool, bool]:
         """See `Instance`."""
         event, terminate = ctypes.c_int(0), ctypes.c_int(0)
-        self.need("CompletedIntegratorStep", 1, ctypes.byref(event), ctypes.byref(terminate))
+        self.need("CompletedIntegratorStep", int(not keep_states), ctypes.byref(event), ctypes.byref(terminate))
         return bool(event.value), bool(terminate.value)
 
     def directional_derivative(

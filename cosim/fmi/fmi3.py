@@ -73,10 +73,10 @@ class Fmi3(Instance):
         again, terminate, nominals, states, defined = (flag.value for flag in flags)
         return EventInfo(again, terminate, nominals, states, time.value if defined else np.inf)
 
-    def completed_integrator_step(self) -> tuple[bool, bool]:
+    def completed_integrator_step(self, *, keep_states: bool) -> tuple[bool, bool]:
         """See `Instance`."""
         event, terminate = ctypes.c_bool(False), ctypes.c_bool(False)
-        self.need("CompletedIntegratorStep", True, ctypes.byref(event), ctypes.byref(terminate))
+        self.need("CompletedIntegratorStep", not keep_states, ctypes.byref(event), ctypes.byref(terminate))
         return event.value, terminate.value
 
     def directional_derivative(

@@ -91,8 +91,8 @@ class Instance(ABC):
         """One iteration in Event Mode."""
 
     @abstractmethod
-    def completed_integrator_step(self) -> tuple[bool, bool]:
-        """Whether the FMU wants an event, and whether it wants to end."""
+    def completed_integrator_step(self, *, keep_states: bool) -> tuple[bool, bool]:
+        """Whether the FMU wants an event, and whether it wants to end. ``keep_states``: as in `step`."""
 
     @abstractmethod
     def directional_derivative(

@@ -15,7 +15,7 @@ import numpy as np
 from cosim.component import FloatArray
 from cosim.fmi.access import Access, NativeStep
 from cosim.fmi.description import CO_SIMULATION, Interface, Value
-from cosim.fmi.exchange import TERMINATED, Exchange
+from cosim.fmi.exchange import STOPPED, TERMINATED, Exchange
 from cosim.fmi.fmi2 import Fmi2
 from cosim.fmi.fmi3 import Fmi3
 from cosim.fmi.instance import DISCARD, FmuFailureError, Instance, StepEnd
@@ -306,11 +306,14 @@ class FmuLife(FmuVariables):
 
     def _step_failed(self, status: int, what: str, t: float, h: float) -> None:
         """After a native call that did not succeed: go on if the FMU only broke a step off."""
-        instance, _, _ = self._running()
+        instance, exchange, _ = self._running()
         self._time = t
         if status == TERMINATED:
-            self._time = t + h
+            self._time = exchange.reached
             self._ended()
+        if status == STOPPED:
+            self._go_on(exchange.reached, t, t + h)
+            return
         if what != "DoStep":
             self._fail(FmuFailureError(what, status), t)
         if status != DISCARD or not isinstance(instance, Fmi2):

@@ -69,7 +69,7 @@ class ModelExchange:
         write()
         self._leave_event_mode(None)
 
-    def advance(self, t: float, h: float, *, keep_states: bool) -> StepEnd:  # noqa: ARG002
+    def advance(self, t: float, h: float, *, keep_states: bool) -> StepEnd:
         """See `Stepper`."""
         end, now = t + h, t
         if self._inputs_changed or self.next_event <= t:
@@ -79,7 +79,7 @@ class ModelExchange:
             target = min(end, self.next_event)
             if target > end - TINY * h:
                 target = end
-            now, event = self._solver_step(now, target)
+            now, event = self._solver_step(now, target, keep_states)
             if not self._ended and (event or now >= self.next_event):
                 self.instance.need("EnterEventMode")
                 self._leave_event_mode(now)
@@ -136,7 +136,7 @@ class ModelExchange:
 
     # ---- between events ----------------------------------------------------------------------------------------
 
-    def _solver_step(self, now: float, target: float) -> tuple[float, bool]:
+    def _solver_step(self, now: float, target: float, keep_states: bool) -> tuple[float, bool]:
         """One step of the solver: the time that it reached, and whether there is a state or step event."""
         crossed = False
         if not self._count and not self._indicators:
@@ -157,7 +157,7 @@ class ModelExchange:
             self._states[:] = states
             self._evaluate(now, self._states)
             self._signs = self._read_indicators() > 0.0
-        event, self._ended = self.instance.completed_integrator_step()
+        event, self._ended = self.instance.completed_integrator_step(keep_states=keep_states)
         return now, crossed or event
 
     def _crossing(self, solver: Cvode, before: float) -> tuple[float, FloatArray, bool]:

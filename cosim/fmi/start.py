@@ -43,7 +43,7 @@ def set_start_values(instance: Instance, values: Mapping[str, Value]) -> Callabl
         instance.need("ExitConfigurationMode")
     unfinished = []
     for name, variable in chosen.items():
-        if variable.causality in {"structuralParameter", "input"}:
+        if variable.causality == "structuralParameter" or (variable.causality == "input" and variable.numeric):
             continue  # inputs are set in initialisation mode
         if variable.start is None and len(by_variable[name]) < variable.size:
             unfinished.append(variable)

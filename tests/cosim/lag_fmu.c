@@ -1,6 +1,7 @@
 /* A first-order lag as a minimal FMI 2.0 Co-Simulation FMU: explicit Euler, one step per communication step.
-   x' = (gain * u - x) / tau;  y = x.  Value references: 0 u, 1 y, 2 tau, 3 fail_at, 4 nan_at, 5 gain (real);
-   0 steps, 1 level (integer); 0 high, 1 invert (boolean). */
+   x' = (gain * u - x) / tau;  y = x.  Value references: 0 u, 1 y, 2 tau, 3 fail_at, 4 nan_at, 5 gain, 6 discard_at,
+   where a step is broken off, 7 stuck_at, where it comes nowhere (real); 0 steps, 1 level (integer); 0 high, 1 invert
+   (boolean). */
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 typedef void *comp;
 typedef void (*logger_t)(void *, const char *, int, const char *, const char *, ...);
 typedef struct { logger_t logger; void *(*alloc)(size_t, size_t); void (*release)(void *); void *finished; void *env; } callbacks_t;
-typedef struct { double r[6]; int i[2]; int b[2]; const callbacks_t *cb; } lag;
+typedef struct { double last, r[8]; int i[2]; int b[2]; const callbacks_t *cb; } lag;
 
 API const char *fmi2GetTypesPlatform(void) { return "default"; }
 API const char *fmi2GetVersion(void) { return "2.0"; }
@@ -20,7 +21,7 @@ API int fmi2SetDebugLogging(comp c, int on, size_t n, const char *const s[]) { r
 API comp fmi2Instantiate(const char *name, int type, const char *guid, const char *resources, const callbacks_t *cb,
                          int visible, int log) {
   lag *m = calloc(1, sizeof(lag));
-  m->r[2] = 1.0; m->r[3] = m->r[4] = 1e300; m->r[5] = 1.0; m->cb = cb;
+  m->r[2] = 1.0; m->r[3] = m->r[4] = m->r[6] = m->r[7] = 1e300; m->r[5] = 1.0; m->cb = cb;
   return m;
 }
 API void fmi2FreeInstance(comp c) { free(c); }
@@ -43,7 +44,7 @@ API int fmi2Reset(comp c) { return 0; }
     for (size_t k = 0; k < n; k++) { if (vr[k] >= limit) return 3; ((lag *)c)->field[vr[k]] = v[k]; }        \
     return 0;                                                                                                \
   }
-ACCESS(Real, double, r, 6)
+ACCESS(Real, double, r, 8)
 ACCESS(Integer, int, i, 2)
 ACCESS(Boolean, int, b, 2)
 API int fmi2DoStep(comp c, double t, double h, int no_set) {
@@ -52,13 +53,20 @@ API int fmi2DoStep(comp c, double t, double h, int no_set) {
     m->cb->logger(m->cb->env, "lag", 3, "logStatusError", "the lag broke at %g, x = %g", t, m->r[1]);
     return 3;
   }
+  m->last = t;
+  if (t + 0.5 * h >= m->r[7]) return 2;
+  int broken_off = t < m->r[6] && m->r[6] < t + h;
+  if (broken_off) h = m->r[6] - t;
+  m->last = t + h;
   double u = (m->b[1] ? -1.0 : 1.0) * m->r[0] + m->i[1];
   m->r[1] += h * (m->r[5] * u - m->r[1]) / m->r[2];
   if (t + 0.5 * h >= m->r[4]) m->r[1] = NAN;
   m->i[0]++;
   m->b[0] = m->r[1] > 0.5;
-  return 0;
+  return broken_off ? 2 : 0;
 }
+API int fmi2GetRealStatus(comp c, int kind, double *v) { *v = ((lag *)c)->last; return 0; }
+API int fmi2GetBooleanStatus(comp c, int kind, int *v) { *v = 0; return 0; }
 #define UNSUPPORTED(name, ...) API int name(__VA_ARGS__) { return 3; }
 UNSUPPORTED(fmi2GetString, comp c, const unsigned *v, size_t n, const char **s)
 UNSUPPORTED(fmi2SetString, comp c, const unsigned *v, size_t n, const char *const *s)
@@ -74,7 +82,5 @@ UNSUPPORTED(fmi2SetRealInputDerivatives, comp c, const unsigned *v, size_t n, co
 UNSUPPORTED(fmi2GetRealOutputDerivatives, comp c, const unsigned *v, size_t n, const int *o, double *x)
 UNSUPPORTED(fmi2CancelStep, comp c)
 UNSUPPORTED(fmi2GetStatus, comp c, int k, int *v)
-UNSUPPORTED(fmi2GetRealStatus, comp c, int k, double *v)
 UNSUPPORTED(fmi2GetIntegerStatus, comp c, int k, int *v)
-UNSUPPORTED(fmi2GetBooleanStatus, comp c, int k, int *v)
 UNSUPPORTED(fmi2GetStringStatus, comp c, int k, const char **v)
