@@ -43,6 +43,8 @@ def execute(simulation: Simulation, folder: Path, *, quiet: bool, plot: bool) ->
             console.print(pacing)
         files = f"{session.KPI_FILE}, {session.LOG_FILE}" + (f", {session.FIGURE_FILE}" if plot else "")
         console.print(f"Results: {folder} ({files})", soft_wrap=True, markup=False)
+    if reason := metadata.get("stopped"):
+        notes.print(f"Stopped: {reason}", soft_wrap=True, markup=False)
     if interrupted:
         again = f"; 'galenic resume {folder}' goes on from its last checkpoint" if simulation.keeps_checkpoints else ""
         notes.print(
@@ -83,6 +85,8 @@ def _write_log(outcome: Outcome, title: str) -> None:
         *(f"{key}: {metadata.get(key)}" for key in ("scenario_file", "started", "simulated_time", "wall_time")),
         *(f"{name} {version}" for name, version in (metadata.get("versions") or {}).items()),
         *(f"FMU {name}: {fmu['file']} sha256 {fmu['sha256']}" for name, fmu in (metadata.get("fmus") or {}).items()),
+        *(f"set {text}" for text in metadata.get("set") or ()),
+        *([f"stopped: {metadata['stopped']}"] if metadata.get("stopped") else []),
         *([] if outcome.complete else [f"not complete: {metadata.get('error') or 'interrupted'}"]),
         *filter(None, [pacing_text(metadata)]),
         *(f"time in {name}: {seconds:.3g} s" for name, seconds in (metadata.get("cpu_time") or {}).items()),

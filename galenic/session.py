@@ -37,8 +37,8 @@ class Outcome:
         return self.results.complete
 
 
-def load(name: str, duration: str | None = None) -> Scenario:
-    """A scenario by name or path, with another duration where given.
+def load(name: str, duration: str | None = None, overrides: Sequence[str] = ()) -> Scenario:
+    """A scenario by name or path, with another duration and other values (`cosim.overrides`) where given.
 
     Raises:
         GalenicError: as `cosim.load_scenario`, or the duration is no multiple of the communication step.
@@ -46,7 +46,7 @@ def load(name: str, duration: str | None = None) -> Scenario:
     from cosim import find_scenario, load_scenario
 
     # absolute, so that the run's folder can be read from anywhere
-    return with_duration(load_scenario(find_scenario(name).resolve()), duration)
+    return with_duration(load_scenario(find_scenario(name).resolve(), overrides), duration)
 
 
 def with_duration(scenario: Scenario, duration: float | str | None) -> Scenario:
@@ -163,6 +163,17 @@ def warning_of(scenario: Scenario) -> str:
     return ""
 
 
+def warnings_of_values(simulation: Simulation) -> list[str]:
+    """What the user should know of values beside the file's: an input that something drives only starts with its own."""
+    drivers = simulation.system.drivers
+    given = [(text, text.partition("=")[0].strip()) for text in simulation.scenario.overrides]
+    return [
+        f"--set {text}: {drivers[signal] or 'a disturbance'} drives {signal}, which only starts with this value."
+        for text, signal in given
+        if signal in drivers
+    ]
+
+
 def finish(scenario: Scenario, folder: Path) -> Outcome:
     """Compute the indicators of what a run left in its folder, and write them beside it."""
     from cosim import Results
@@ -171,7 +182,7 @@ def finish(scenario: Scenario, folder: Path) -> Outcome:
     results = Results.open(folder)
     kpis = kpis_of(scenario, results, results.metadata.get("wall_time"))
     metadata = results.metadata
-    keys = ("scenario", "seed", "without", "complete", "simulated_time", "wall_time", "cpu_time", "real_time",
+    keys = ("scenario", "seed", "set", "without", "stopped", "complete", "simulated_time", "wall_time", "cpu_time", "real_time",
             "started", "versions")  # fmt: skip
     content = {key: metadata.get(key) for key in keys} | {"kpis": {k.name: k.to_json() for k in kpis}}
     write_json(folder / KPI_FILE, content)

@@ -16,6 +16,8 @@ EPILOG = """Examples:
 
     galenic run tablet_line --seed 7 --without mpc
 
+    galenic run wet_granulation_line --set granulator.screw_speed=700rpm --set duration=1h
+
     galenic run my_line.yaml --duration "30 min" --out runs/trial
 
     galenic run tablet_line --real-time 10x
@@ -36,6 +38,10 @@ def run(
     without: Annotated[list[str] | None, typer.Option(help="Leave this controller out. May be given again.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results. Default: a new one below ./runs")] = None,
     duration: Annotated[str | None, typer.Option(help='Simulate this long instead, such as "30 min".')] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another value than the file's. May be given again."),
+    ] = None,
     real_time: Annotated[
         str | None,
         typer.Option(help="Keep step with the clock: 1x is real time, 10x ten times as fast. Counts missed deadlines."),
@@ -61,7 +67,7 @@ def run(
     from galenic.execution import execute
 
     notes = messages()
-    loaded = session.load(scenario, duration)
+    loaded = session.load(scenario, duration, values or ())
     folder = session.new_folder(loaded.name, out)
     removed = tuple(without or ())
     factor = None if real_time is None else parse_factor(real_time)
@@ -75,6 +81,6 @@ def run(
     else:
         with notes.status("Building the line (FMUs that are not cached yet take some seconds each)"):
             simulation = build()
-    if warning := session.warning_of(loaded):
+    for warning in filter(None, [session.warning_of(loaded), *session.warnings_of_values(simulation)]):
         notes.print(warning, markup=False)
     execute(simulation, folder, quiet=quiet, plot=not no_plot)
