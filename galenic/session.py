@@ -164,7 +164,7 @@ def warning_of(scenario: Scenario) -> str:
 
 
 def warnings_of_values(simulation: Simulation) -> list[str]:
-    """What the user should know of values beside the file's: an input that something drives only starts with its own."""
+    """What to know of values beside the file's: an input that something drives only starts with its own."""
     drivers = simulation.system.drivers
     given = [(text, text.partition("=")[0].strip()) for text in simulation.scenario.overrides]
     return [
@@ -182,8 +182,8 @@ def finish(scenario: Scenario, folder: Path) -> Outcome:
     results = Results.open(folder)
     kpis = kpis_of(scenario, results, results.metadata.get("wall_time"))
     metadata = results.metadata
-    keys = ("scenario", "seed", "set", "without", "stopped", "complete", "simulated_time", "wall_time", "cpu_time", "real_time",
-            "started", "versions")  # fmt: skip
+    keys = ("scenario", "seed", "set", "without", "complete", "stopped", "simulated_time", "wall_time", "cpu_time",
+            "real_time", "started", "versions")  # fmt: skip
     content = {key: metadata.get(key) for key in keys} | {"kpis": {k.name: k.to_json() for k in kpis}}
     write_json(folder / KPI_FILE, content)
     return Outcome(folder, results, kpis)
