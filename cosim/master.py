@@ -54,7 +54,7 @@ _BLOCK_TIME = 0.05  # s
 def simulate(
     scenario: Scenario,
     *,
-    out: Path,
+    out: Path | str,
     seed: int | None = None,
     without: Sequence[str] = (),
     real_time: float | None = None,
@@ -98,7 +98,7 @@ class Simulation:
         self,
         scenario: Scenario,
         *,
-        out: Path | None = None,
+        out: Path | str | None = None,
         seed: int | None = None,
         without: Sequence[str] = (),
         real_time: float | None = None,
@@ -117,7 +117,7 @@ class Simulation:
         self.steps = round(scenario.duration / scenario.communication_step)
         self.completed_steps = 0
         self._checkpoint_every = self._steps_between_checkpoints(checkpoint_every, out)
-        self._out = out
+        self._out = None if out is None else Path(out)
         self._recorded = selections(self.system)
         self._recorder: Recorder | None = None
         self._initialized = False
@@ -261,7 +261,7 @@ class Simulation:
         with deferred_interrupt():
             return checkpoint.write(self._recorder.folder, content)
 
-    def _steps_between_checkpoints(self, every: float | None, out: Path | None) -> int:
+    def _steps_between_checkpoints(self, every: float | None, out: Path | str | None) -> int:
         """0 where none are wanted. Raises GalenicError where none can be made."""
         if every is None:
             return 0

@@ -9,6 +9,7 @@ Quantities are numbers in the variable's own unit, or text with a unit ("20 kg/h
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -252,7 +253,9 @@ class Scenario(Section):
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any], directory: Path | None = None, name: str = "scenario") -> Self:
         """A scenario made in Python from what a file would contain. Raises like `load_scenario`."""
-        return cls.from_source(Source(data), directory or Path.cwd(), name)
+        # JSON is YAML: results keep the text and can be drawn again
+        text = json.dumps(data, indent=1, default=str, skipkeys=True) if isinstance(data, dict) else ""
+        return cls.from_source(Source(data, text=text), directory or Path.cwd(), name)
 
     @classmethod
     def from_source(cls, source: Source, directory: Path, name: str) -> Self:

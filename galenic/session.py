@@ -216,7 +216,7 @@ def scenario_of(results: Results) -> Scenario:
     file = Path(metadata.get("scenario_file") or "scenario.yaml")
     try:
         source = parse_yaml(str(metadata.get("scenario_text") or ""), file)
-        return Scenario.from_source(source, file.parent, file.stem)
+        return Scenario.from_source(source, file.parent, str(metadata.get("scenario") or file.stem))
     except GalenicError as error:
         # the lines are those of the text that was kept, not of the file as it is today
         raise GalenicError(

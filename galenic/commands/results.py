@@ -97,15 +97,19 @@ def _with_units(results: Results, signals: list[str] | None, changes: list[str] 
 
 
 def _overview(results: Results, units: dict[str, str], rows: dict[str, float | str | None]) -> Table:
+    from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text
 
     from cosim.result_summary import ranges
     from galenic.tables import number
 
-    table = Table(title=Text(_title(results)), title_justify="left", title_style="bold")
-    for heading in ("signal", "unit", "every", "rows", "least", "greatest", "last"):
-        table.add_column(heading, justify="left" if heading in ("signal", "unit") else "right")
+    title = Text(_title(results))
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("signal", overflow="fold")
+    table.add_column("unit", no_wrap=True)
+    for heading in ("every", "rows", "least", "greatest", "last"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, found in ranges(results, units, **rows).items():
         interval = results.interval(name)
         table.add_row(
