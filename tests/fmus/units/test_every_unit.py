@@ -120,3 +120,21 @@ def test_outputs_are_finite_and_where_they_belong(unit: str, unit_driver: Any, d
 def test_signed_outputs_exist() -> None:
     known = {v.name for unit in fmus.unit_names() for v, _ in fmus.unit_model(unit).outputs}
     assert set(SIGNED) <= known
+
+
+FAST = [name for name in fmus.unit_names() if name.endswith("_fast")]
+
+
+@pytest.mark.parametrize("fast", FAST)
+def test_a_fast_unit_has_the_interface_of_the_detailed_one(fast: str) -> None:
+    models = [fmus.unit_model(name) for name in (fast, fast.removesuffix("_fast"))]
+    interfaces = [
+        ([v for v, _ in m.inputs], [v for v, _ in m.outputs], {t.name: (t.kind, t.members) for t in m.terminals})
+        for m in models
+    ]
+    assert interfaces[0] == interfaces[1]
+
+
+def test_four_units_have_a_fast_variant() -> None:
+    names = ("twin_screw_granulator", "fluid_bed_dryer", "cone_mill", "bioreactor_badr2021")
+    assert {f"{name}_fast" for name in names} <= set(FAST)
