@@ -287,8 +287,18 @@ def test_rollers_find_their_force_for_every_admissible_input(values: tuple[float
     press = at_rest(**inputs, strain_rate_exponent=0.03, air_speed_exponent=0.5)
     assert np.all(np.isfinite(list(press.values())))
     assert all(value >= -1e-9 for name, value in press.items() if name != "thickness")
-    for strain in ("heckel_strain", "precompression_strain"):
+    area, cups, dense = math.pi / 4 * 8.1**2, 53.1, 1540.0 * 1e-3
+    rollers = (
+        ("heckel_strain", "gap_setpoint", "main"),
+        ("precompression_strain", "precompression_gap_setpoint", "pre"),
+    )
+    for strain, gap, name in rollers:
         assert press[strain] >= 0.96 - 1e-12
+        solid = 1.0 - math.exp(-press[strain])
+        unloaded = dense * (area * inputs[gap] + cups) * (1.0 - math.exp(-0.96))
+        loaded = (max(press["tablet_weight"], unloaded) / (dense * solid) - cups) / area
+        expected = 42.4 * (loaded - inputs[gap]) if inputs["turret_speed_setpoint"] > 1.0 else 0.0
+        assert press[f"{name}_compression_force"] == pytest.approx(expected, rel=1e-9, abs=1e-9)
     for minutes in (10, 20, 30, 45):
         assert press[f"dissolved_{minutes}_min"] <= 100.0
 
