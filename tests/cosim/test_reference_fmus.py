@@ -107,7 +107,8 @@ def test_co_simulation_gives_the_expected_outputs(built, model, version, event_m
             if k:
                 component.do_step(times[k - 1], times[k] - times[k - 1])
             got = {name: float(component.output_values[names.index(name)]) for name in right}
-            assert got == pytest.approx(right, rel=1e-12, abs=1e-15), f"at t = {times[k]} s"
+            # built by the compiler of the CSVs they are equal to the bit; another one joins multiplications and additions
+            assert got == pytest.approx(right, rel=1e-12, abs=1e-12), f"at t = {times[k]} s"
     finally:
         component.terminate()
 
