@@ -97,6 +97,9 @@ def test_co_simulation_gives_the_expected_outputs(built, model, version, event_m
         pytest.skip("this FMU has no Event Mode")
     names = [port.name for port in component.outputs]
     times, values = expected(model)
+    # the FMI 2.0 version of a model may have fewer variables
+    values = [{name: number for name, number in row.items() if name in names} for row in values]
+    assert values[0]
     try:
         component.initialize(times[0])
         for k, right in enumerate(values):
@@ -107,7 +110,7 @@ def test_co_simulation_gives_the_expected_outputs(built, model, version, event_m
             if k:
                 component.do_step(times[k - 1], times[k] - times[k - 1])
             got = {name: float(component.output_values[names.index(name)]) for name in right}
-            # built by the compiler of the CSVs they are equal to the bit; another one joins multiplications and additions
+            # equal to the bit where the compiler is that of the CSVs; another one joins products and sums
             assert got == pytest.approx(right, rel=1e-12, abs=1e-12), f"at t = {times[k]} s"
     finally:
         component.terminate()
