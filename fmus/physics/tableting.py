@@ -137,7 +137,7 @@ def ejection_force(m: UnitModel, powder: PowderAttributes, pressure: Any, wall: 
     """
     residual = m.parameter(
         "residual_wall_stress",
-        0.185,
+        0.192,
         "1",
         "stress on the die wall after compression, per pressure",
         source="fitted with the friction of the reference powder to Zagar & Mihelic 2022, products 3 and 7",

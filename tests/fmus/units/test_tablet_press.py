@@ -207,7 +207,7 @@ def test_ejection_force_is_the_plants_at_the_plants_settings(product: int) -> No
     forces = [press(float(d))["main_compression_force"] for d in densities]
     found = press(float(np.interp(usual["main_comp"], forces, densities)))
     assert found["main_compression_force"] == pytest.approx(usual["main_comp"], rel=0.01)
-    assert found["ejection_force"] == pytest.approx(usual["ejection"], rel=0.1)
+    assert found["ejection_force"] == pytest.approx(usual["ejection"], rel=0.03)
     assert found["pre_compression_force"] == pytest.approx(usual["pre_comp"], abs=0.05)
 
 
