@@ -13,6 +13,7 @@ from cosim.disturbance_assembly import build_disturbance as build_disturbance
 from cosim.disturbances import generator
 from cosim.fmu_archive import open_archive
 from cosim.fmu_component import FmuComponent
+from cosim.isolation.isolated import IsolatedComponent, PlantComponent
 from cosim.quantities import check_multiple as check_multiple
 from cosim.quantities import difference as difference
 from cosim.quantities import drift
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 FindPort = Callable[[str, KeyPath], Port]
 
 
-def build_component(scenario: Scenario, name: str, seed: int, notes: dict[str, Any]) -> FmuComponent:
+def build_component(scenario: Scenario, name: str, seed: int, notes: dict[str, Any]) -> PlantComponent:
     """The FMU of a component with the scenario's parameters and start values, not yet loaded.
 
     Args:
@@ -46,14 +47,12 @@ def build_component(scenario: Scenario, name: str, seed: int, notes: dict[str, A
     except GalenicError as error:
         key = "fmu" if spec.fmu is not None else "unit"
         raise scenario.located((*path, key), error) from error
-    make = partial(
-        FmuComponent,
-        name,
-        archive,
-        locate=partial(scenario.located, path),
-        interface=spec.interface,
-        event_mode=spec.event_mode,
-    )
+    options: dict[str, Any] = {
+        "locate": partial(scenario.located, path),
+        "interface": spec.interface,
+        "event_mode": spec.event_mode,
+    }
+    make = partial(FmuComponent, name, archive, **options)
     described = make()
     sizes = {
         key: _value(described, key, spec.parameters[key], "parameters", (*path, "parameters", key), scenario)
@@ -73,6 +72,8 @@ def build_component(scenario: Scenario, name: str, seed: int, notes: dict[str, A
             if isinstance(raw, DistributionSpec):
                 raw = _draw(scenario, described, key, section, raw, seed, notes)
             values[key] = _value(described, key, raw, section, where, scenario)
+    if spec.isolate or described.can.once_per_process:
+        return IsolatedComponent(name, archive, values, **options, time_limit=spec.time_limit)
     return make(values=values)
 
 

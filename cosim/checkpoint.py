@@ -1,8 +1,8 @@
 """The whole state of a run in one file, so that another process can go on from it as if nothing had happened.
 
 A checkpoint holds the FMUs' serialised states, what sensors, disturbances, actions and controllers remember, the
-signals, and the rows that are not sealed yet. It is written under a temporary name, flushed and renamed: the one before stays
-valid until then. It holds plain numbers, text and arrays, no Python objects: reading one executes nothing.
+signals, and the rows that are not sealed yet. It is written under a temporary name, flushed and renamed: the one before
+stays valid until then. It holds plain numbers, text and arrays, no Python objects: reading one executes nothing.
 """
 
 from __future__ import annotations

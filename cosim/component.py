@@ -49,6 +49,22 @@ class Port:
     kind: Kind = "real"
 
 
+class Ported(Protocol):
+    """What can be connected."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the system."""
+
+    @property
+    def inputs(self) -> Sequence[Port]:
+        """What it reads."""
+
+    @property
+    def outputs(self) -> Sequence[Port]:
+        """What it writes."""
+
+
 @runtime_checkable
 class Component(Protocol):
     """What is stepped over every communication step.

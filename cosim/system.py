@@ -27,8 +27,8 @@ from cosim.component import (
     SampledComponent,
 )
 from cosim.disturbances import Disturbance
-from cosim.fmu_component import FmuComponent
 from cosim.graph import DependencyGraph, dependency_graph
+from cosim.isolation.isolated import PlantComponent
 from cosim.scenario import DisturbanceSpec, Scenario
 from cosim.wiring import Wiring
 from fmus.errors import GalenicError, nearest
@@ -102,7 +102,7 @@ class System:
     names: list[str]
     ports: dict[str, Port]
     signals: FloatArray
-    components: list[FmuComponent]
+    components: list[PlantComponent]
     tasks: list[Task]
     drawn: list[Task]
     gather: Gather
@@ -333,7 +333,7 @@ class _Builder:
             return 1
         return check_multiple(self.scenario, ("components", name, "period"), period, f"the period of '{name}'")
 
-    def _graph(self, components: Sequence[FmuComponent]) -> DependencyGraph:
+    def _graph(self, components: Sequence[PlantComponent]) -> DependencyGraph:
         links = {target: link.source for target, link in self.wiring.links.items() if link.source is not None}
         lagged = [target for target, link in self.wiring.links.items() if link.lagged]
         return dependency_graph(components, links, lagged)
@@ -343,7 +343,7 @@ class _Builder:
         middle = begin + len(component.inputs)
         return begin, middle, middle + len(component.outputs)
 
-    def _check_starts(self, component: FmuComponent) -> None:
+    def _check_starts(self, component: PlantComponent) -> None:
         for port in component.inputs:
             if port.start is None and f"{component.name}.{port.name}" not in self.wiring.links:
                 raise self.scenario.error(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cosim.assembly import difference
-from cosim.component import Component, Controller, KeyPath, Port, SampledComponent
+from cosim.component import Controller, KeyPath, Port, Ported
 from cosim.scenario import ConnectionSpec, Scenario
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import conversion
@@ -40,7 +40,7 @@ class Wiring:
         self.outputs: dict[str, dict[str, Port]] = {}
         self.links: dict[str, Link] = {}
 
-    def add(self, component: Component | SampledComponent) -> None:
+    def add(self, component: Ported) -> None:
         """Make a component's ports known."""
         self.inputs[component.name] = {port.name: port for port in component.inputs}
         self.outputs[component.name] = {port.name: port for port in component.outputs}

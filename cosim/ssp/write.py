@@ -16,7 +16,7 @@ import yaml
 from cosim.assembly import build_component
 from cosim.component import Port
 from cosim.fmi.description import TAGS, Variable
-from cosim.fmu_component import FmuComponent
+from cosim.fmi.variables import FmuVariables
 from cosim.scenario import Scenario
 from cosim.ssp.arrays import Joint, joints
 from cosim.ssp.package import STRUCTURE
@@ -167,7 +167,7 @@ class _Writer:
         return _xml(root, (_SSD, "ssd"), (_SSC, "ssc"), (_OSP, "osp"), (_OWN, "galenic"))
 
     def _component(
-        self, position: int, component: FmuComponent, values: Mapping[str, tuple[Port | None, Any]], units: set[str]
+        self, position: int, component: FmuVariables, values: Mapping[str, tuple[Port | None, Any]], units: set[str]
     ) -> ET.Element:
         name = component.name
         element = ET.Element(f"{{{_SSD}}}Component", {"name": name, "type": "application/x-fmu-sharedlibrary"})
@@ -306,7 +306,7 @@ class _Writer:
         return self._add(f"{KEPT}/{kept}", content) + colon + member
 
 
-def component_links(scenario: Scenario, components: Iterable[FmuComponent]) -> Sequence[Link]:
+def component_links(scenario: Scenario, components: Iterable[FmuVariables]) -> Sequence[Link]:
     """The connections between components, bundles as single variables, checked. Raises GalenicError with the line."""
     wiring = Wiring(scenario)
     for component in components:
@@ -326,7 +326,7 @@ def _other_keys(spec: Mapping[str, Any]) -> dict[str, Any]:
     return other
 
 
-def _port(component: FmuComponent, name: str) -> Port | None:
+def _port(component: FmuVariables, name: str) -> Port | None:
     """A variable as a port; None where it is a text."""
     try:
         return component.variable(name)

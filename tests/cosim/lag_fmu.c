@@ -1,9 +1,11 @@
 /* A first-order lag as a minimal FMI 2.0 Co-Simulation FMU: explicit Euler, one step per communication step.
    x' = (gain * u - x) / tau;  y = x.  Value references: 0 u, 1 y, 2 tau, 3 fail_at, 4 nan_at, 5 gain, 6 discard_at,
-   where a step is broken off, 7 stuck_at, where it comes nowhere (real); 0 steps, 1 level (integer); 0 high, 1 invert
+   where a step is broken off, 7 stuck_at, where it comes nowhere, 8 harm_at, where
+   it does 9 harm: 1 crashes, 2 exits, 3 hangs, 4 aborts (real); 0 steps, 1 level (integer); 0 high, 1 invert
    (boolean). */
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #if defined _WIN32
 #define API __declspec(dllexport)
@@ -13,7 +15,7 @@
 typedef void *comp;
 typedef void (*logger_t)(void *, const char *, int, const char *, const char *, ...);
 typedef struct { logger_t logger; void *(*alloc)(size_t, size_t); void (*release)(void *); void *finished; void *env; } callbacks_t;
-typedef struct { double last, r[8]; int i[2]; int b[2]; const callbacks_t *cb; } lag;
+typedef struct { double last, r[10]; int i[2]; int b[2]; const callbacks_t *cb; } lag;
 
 API const char *fmi2GetTypesPlatform(void) { return "default"; }
 API const char *fmi2GetVersion(void) { return "2.0"; }
@@ -21,7 +23,7 @@ API int fmi2SetDebugLogging(comp c, int on, size_t n, const char *const s[]) { r
 API comp fmi2Instantiate(const char *name, int type, const char *guid, const char *resources, const callbacks_t *cb,
                          int visible, int log) {
   lag *m = calloc(1, sizeof(lag));
-  m->r[2] = 1.0; m->r[3] = m->r[4] = m->r[6] = m->r[7] = 1e300; m->r[5] = 1.0; m->cb = cb;
+  m->r[2] = 1.0; m->r[3] = m->r[4] = m->r[6] = m->r[7] = m->r[8] = 1e300; m->r[5] = 1.0; m->cb = cb;
   return m;
 }
 API void fmi2FreeInstance(comp c) { free(c); }
@@ -44,7 +46,7 @@ API int fmi2Reset(comp c) { return 0; }
     for (size_t k = 0; k < n; k++) { if (vr[k] >= limit) return 3; ((lag *)c)->field[vr[k]] = v[k]; }        \
     return 0;                                                                                                \
   }
-ACCESS(Real, double, r, 8)
+ACCESS(Real, double, r, 10)
 ACCESS(Integer, int, i, 2)
 ACCESS(Boolean, int, b, 2)
 API int fmi2DoStep(comp c, double t, double h, int no_set) {
@@ -55,6 +57,14 @@ API int fmi2DoStep(comp c, double t, double h, int no_set) {
   }
   m->last = t;
   if (t + 0.5 * h >= m->r[7]) return 2;
+  if (t + 0.5 * h >= m->r[8]) {
+    printf("about to do harm\n");
+    fflush(stdout);
+    if (m->r[9] == 1.0) *(volatile int *)8 = 1;
+    if (m->r[9] == 2.0) exit(3);
+    if (m->r[9] == 3.0) for (volatile int forever = 1; forever;) {}
+    if (m->r[9] == 4.0) abort();
+  }
   int broken_off = t < m->r[6] && m->r[6] < t + h;
   if (broken_off) h = m->r[6] - t;
   m->last = t + h;

@@ -64,6 +64,8 @@ def description(
         ("fail_at", 3, "1e300", "s"),
         ("nan_at", 4, "1e300", "s"),
         ("gain", 5, "1.0", ""),
+        ("harm_at", 8, "1e300", "s"),
+        ("harm", 9, "0", ""),
     )
     for name, reference, start, unit in parameters:
         if any(r == reference and k == "Real" for _, r, k in variables.values()):
