@@ -89,8 +89,9 @@ class Column:
 
     @property
     def leaving(self) -> Any:
-        """Antibody in the liquid at the outlet [g/L]."""
-        return self.liquid[-1]
+        """Antibody in the liquid at the outlet [g/L]: half a cell beyond the last value, never negative."""
+        last, before = self.liquid[-1], self.liquid[-2]
+        return 2.0 * last * last / (last + before + _FLAT)
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def flows_through(m: UnitModel, column: Column, resin: Resin, height: Any, feed:
         (eps + (1 - eps) eps_p) de/dt = -u de/dx
 
     with Danckwerts' conditions at both ends. The antibody's convection is upwind with slopes limited after van Albada:
-    second order, smooth, and nothing becomes negative. The eluent's is upwind: its fronts spread over the cells.
+    smooth, and nothing becomes negative. The eluent's is upwind: its fronts spread over the cells.
 
     Args:
         m: the unit model.
@@ -146,7 +147,7 @@ def flows_through(m: UnitModel, column: Column, resin: Resin, height: Any, feed:
     affinity = resin.affinity * ca.exp(column.eluent * ca.log(resin.eluted_affinity / resin.affinity))
     binding = resin.binding_rate * (column.pores * (capacity - column.bound) - affinity * column.bound)
     steps = ca.vertcat(column.liquid[1:] - column.liquid[:-1], 0.0)  # none spreads across the ends
-    faces = _faces(feed.antibody, column.liquid, steps) - resin.dispersion_length / (height / cells) * steps
+    faces = _faces(feed.antibody, column, steps) - resin.dispersion_length / (height / cells) * steps
     carried = ca.vertcat(feed.antibody, faces[:-1]) - faces
     m.derivative(column.liquid, rate / resin.porosity * carried - transfer / resin.porosity * unequal)
     m.derivative(column.pores, transfer / resin.pores * unequal - binding / resin.pores)
@@ -155,14 +156,13 @@ def flows_through(m: UnitModel, column: Column, resin: Resin, height: Any, feed:
     m.derivative(column.eluent, rate / (resin.porosity + resin.pores) * (entering - column.eluent))
 
 
-def _faces(entering: Any, held: Any, steps: Any) -> Any:
+def _faces(entering: Any, column: Column, steps: Any) -> Any:
     """What convection carries across the end of each cell, per velocity; ``steps`` to the next cell, 0 at the end."""
-    before = ca.vertcat(held[0] - entering, steps[:-1])
-    squares = ca.vertcat(before, 0.0) ** 2
+    before = ca.vertcat(column.liquid[0] - entering, steps[:-2])
+    squares = ca.vertcat(before, steps[-2]) ** 2
     a, b = squares[:-1], squares[1:]
-    slopes = (b * before + a * steps) / (a + b + _FLAT**2)
-    # the last cell empties as it is, so that what leaves is what it holds
-    return held + 0.5 * ca.vertcat(slopes[:-1], 0.0)
+    slopes = (b * before + a * steps[:-1]) / (a + b + _FLAT**2)
+    return ca.vertcat(column.liquid[:-1] + 0.5 * slopes, column.leaving)
 
 
 def one_of(index: Any, values: Sequence[Any]) -> Any:

@@ -76,7 +76,7 @@ def packed_bed(m: UnitModel, cells: int) -> Bed:
         capacity=declare("capacity", 65.0, "g/L", "antibody that a litre of fresh bed binds", _USUAL, 0.1),
         binding_rate=declare("binding_rate", 2e-3, "L/g/s", "of the Langmuir kinetics", ILLUSTRATIVE, 0.0),
         affinity=declare("affinity", 0.03, "g/L", "antibody at half the capacity, in buffer", ILLUSTRATIVE, 1e-6),
-        eluted_affinity=declare("eluted_affinity", 200.0, "g/L", "the same in the eluent", ILLUSTRATIVE, 1e-6),
+        eluted_affinity=declare("eluted_affinity", 100.0, "g/L", "the same in the eluent", ILLUSTRATIVE, 1e-6),
     )
     ageing = declare(
         "ageing",

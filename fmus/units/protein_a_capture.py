@@ -74,7 +74,7 @@ class _Operation:
     volumes: list[Any]
 
 
-def protein_a_capture(*, cells: int = 16) -> UnitModel:
+def protein_a_capture(*, cells: int = 12) -> UnitModel:
     """Build the three-column capture step.
 
     Each column follows the lumped rate model of `fmus.physics.chromatography`. With B the antibody that leaves the
@@ -230,15 +230,16 @@ def _columns(
     buffer = operation.velocity * (1.0 - now.during(_READY))
     recovered = now.during(_RECOVERED)
 
-    def passed(part: str, place: int) -> Any:
-        return now.at(place, [getattr(c, part)[-1] for c in columns])
-
-    def entering(part: str) -> Any:
+    def entering(parts: list[Any]) -> Any:
         """What enters the second column."""
-        return ca.if_else(recovered, passed(part, 2), passed(part, 0))
+        return ca.if_else(recovered, now.at(2, parts), now.at(0, parts))
 
     first = Feed(loading, inlet.content["mab"], 0.0)
-    second = Feed(ca.if_else(recovered, buffer, loading), entering("liquid"), entering("eluent"))
+    second = Feed(
+        ca.if_else(recovered, buffer, loading),
+        entering([c.leaving for c in columns]),
+        entering([c.eluent[-1] for c in columns]),
+    )
     third = Feed(buffer, 0.0, now.during(_ELUTION, _CLEANING))
     entering_parts = list(zip(_parts(first), _parts(second), _parts(third), strict=True))
     for k, (each, capacity) in enumerate(zip(columns, capacities, strict=True)):

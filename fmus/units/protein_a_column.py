@@ -15,7 +15,7 @@ OPERATIONS = ("idle", "loading", "washing", "elution", "cleaning", "equilibratio
 _IDLE, _LOADING, _WASHING, _ELUTION, _CLEANING, _EQUILIBRATION = range(len(OPERATIONS))
 
 
-def protein_a_column(*, cells: int = 40) -> UnitModel:
+def protein_a_column(*, cells: int = 24) -> UnitModel:
     """Build the column.
 
     It follows the lumped rate model of `fmus.physics.chromatography`. The feed enters while ``operation`` is loading

@@ -40,21 +40,21 @@ def test_breakthrough_is_that_of_cadet_core(curve: str, drive: Drive) -> None:
     column = drive("protein_a_column").start(bed_height=height, inlet__flow=flow(velocity), inlet__mab=feed)
     size = float(times[1])
     obtained = np.array([0.0, *column.record(size, len(times) - 1, ["leaving.mab"])[:, 0]])
-    # 40 cells against 400: 0.30 % of the feed at worst, 0.53 % in the taller bed, whose front is steeper
-    assert np.max(np.abs(obtained - expected)) / feed < {"reference": 3.2e-3, "taller_faster_thinner": 5.6e-3}[curve]
+    # 24 cells against 400: 0.18 % of the feed at worst
+    assert np.max(np.abs(obtained - expected)) / feed < 2e-3
     # mean breakthrough time: the antibody that was held back
     assert np.sum(feed - obtained) == pytest.approx(np.sum(feed - expected), rel=1e-4)
 
 
-def test_the_difference_from_cadet_core_is_of_second_order() -> None:
+def test_the_difference_from_cadet_core_falls_with_more_cells() -> None:
     times, expected = cadet_column.recorded()["reference"]
     errors = []
-    for cells in (8, 16, 32):
+    for cells in (8, 24, 64):
         equations = Equations(protein_a_column(cells=cells))
         run = equations.co_simulation(len(times) - 1, float(times[1]), lambda _: {"inlet.flow": flow(200.0)})
         errors.append(float(np.max(np.abs(run["leaving.mab"] - expected[1:]))))
-    assert errors[0] / errors[1] > 3.0
-    assert errors[1] / errors[2] > 3.0
+    assert errors[0] > 1.4 * errors[1] > 1.4**2 * errors[2]
+    assert errors[2] / 3.0 < 6e-4
 
 
 @pytest.mark.skipif(bool(cadet_column.missing()), reason=f"cadet-core: {cadet_column.missing()}")
@@ -136,7 +136,7 @@ def test_it_stays_positive_and_balanced(drive: Drive, moves: list[tuple[int, flo
     for operation, feed, mab, velocity, lot in moves:
         column.set(operation=operation, inlet__flow=feed, inlet__mab=mab, buffer_velocity=velocity)
         column.set(capacity_factor=lot)
-        names = [f"column.{part}[{k}]" for part in ("liquid", "pores", "bound", "eluent") for k in (1, 2, 20, 39, 40)]
+        names = [f"column.{part}[{k}]" for part in ("liquid", "pores", "bound", "eluent") for k in (1, 2, 12, 23, 24)]
         rows = column.record(300.0, 4, [*names, "eluate.mab", "holdup.mab", "lost.buffers"])
         assert np.all(np.isfinite(rows))
         assert np.min(rows) > -1e-8  # what the integrator tolerates of 10 g/L

@@ -61,8 +61,8 @@ def test_the_first_switch_is_where_cadet_core_breaks_through(drive: Drive) -> No
     feed = 0.2 * math.pi / 4 * 0.7**2 * 100.0  # 200 cm/h
     capture = drive("protein_a_capture").start(inlet__flow=feed)
     capture.record(60.0, 75, [])
-    # 16 cells against 400: 0.6 % early
-    assert capture.get("load_time") == pytest.approx(expected, rel=7e-3)
+    # 12 cells against 400; found by the line between two points a minute apart
+    assert capture.get("load_time") == pytest.approx(expected, rel=1e-3)
 
 
 def test_columns_take_their_turns(drive: Drive) -> None:
@@ -159,7 +159,7 @@ def test_it_stays_positive_and_balanced(drive: Drive, moves: list[tuple[float, .
     capture = drive("protein_a_capture").start()
     capture.step(1200.0)
     parts = [
-        f"column_{j}.{p}[{k}]" for j in (1, 2, 3) for p in ("liquid", "pores", "bound", "eluent") for k in (1, 8, 16)
+        f"column_{j}.{p}[{k}]" for j in (1, 2, 3) for p in ("liquid", "pores", "bound", "eluent") for k in (1, 6, 12)
     ]
     for flow, mab, setpoint, lot, drift in moves:
         capture.set(inlet__flow=flow, inlet__mab=mab, breakthrough_setpoint=setpoint, capacity_factor=lot)
