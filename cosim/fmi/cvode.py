@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from cosim.component import FloatArray
-from fmus.errors import GalenicError
 
 #: (time, address of the states, address to write to) -> 0, positive where a shorter step may do
 Evaluate = Callable[[float, int, int], int]
@@ -22,7 +21,7 @@ _RHS = c.CFUNCTYPE(c.c_int, _D, _P, _P, _P)
 _ROOTS = c.CFUNCTYPE(c.c_int, _D, _P, _P, _P)
 _ERRORS = c.CFUNCTYPE(None, c.c_int, c.c_char_p, c.c_char_p, c.c_char_p, c.c_int, _P, _P)
 #: absolute tolerance as a share of the relative one times the nominal value, as FMI 2.0, 2.2.7 suggests
-_ABSOLUTE = 0.01
+ABSOLUTE = 0.01
 
 _PROTOTYPES: dict[str, tuple[str, Any, tuple[Any, ...]]] = {
     "SUNContext_Create": ("core", c.c_int, (c.c_int, c.POINTER(_P))),
@@ -49,19 +48,24 @@ _PROTOTYPES: dict[str, tuple[str, Any, tuple[Any, ...]]] = {
 }
 
 
-class CvodeError(Exception):
+class SolverError(Exception):
     """The solver cannot go on; the text says why."""
 
 
 @cache
-def _functions() -> dict[str, Any]:
+def available() -> bool:
+    """Whether CVODE is there for this platform. FMPy has it for Linux and Windows on x86-64, and macOS on arm64."""
     try:
-        from fmpy.sundials import libraries
-    except OSError as error:
-        raise GalenicError(
-            f"the solver for Model Exchange is not there for this platform: {error}",
-            cure="use the FMU's Co-Simulation interface, or run on Linux or Windows (x86-64), or macOS (arm64)",
-        ) from error
+        _functions()
+    except OSError:
+        return False
+    return True
+
+
+@cache
+def _functions() -> dict[str, Any]:
+    from fmpy.sundials import libraries
+
     found: dict[str, Any] = {}
     for name, (library, result, arguments) in _PROTOTYPES.items():
         function = getattr(libraries, f"sundials_{library}")[name]
@@ -83,7 +87,7 @@ class Cvode:
         tolerance: relative tolerance.
 
     Raises:
-        GalenicError: the solver is not there for this platform.
+        OSError: it is not there for this platform; see `available`.
     """
 
     def __init__(
@@ -117,7 +121,7 @@ class Cvode:
         self._view(self._y)[:] = 1.0
         self.states[:] = states
         self._view(absolute)[:] = 1.0
-        self._view(absolute)[: len(states)] = _ABSOLUTE * tolerance * np.where(nominals > 0.0, nominals, 1.0)
+        self._view(absolute)[: len(states)] = ABSOLUTE * tolerance * np.where(nominals > 0.0, nominals, 1.0)
         self._memory = _P(f["CVodeCreate"](_BDF, context))
         self._check(f["CVodeInit"](self._memory, self._callbacks[0], time, self._y))
         self._check(f["CVodeSVtolerances"](self._memory, tolerance, absolute))
@@ -135,7 +139,7 @@ class Cvode:
             Whether it stopped at a root of an indicator.
 
         Raises:
-            CvodeError: it cannot go on.
+            SolverError: it cannot go on.
             BaseException: whatever ``rhs`` or ``indicators`` raised.
         """
         f = self._f
@@ -209,7 +213,7 @@ class Cvode:
         if error is not None:
             raise error
         if flag < 0:
-            raise CvodeError(f"CVODE stops at t = {self.time:.9g} s: {self._text or f'flag {flag}'}")
+            raise SolverError(f"CVODE stops at t = {self.time:.9g} s: {self._text or f'flag {flag}'}")
 
 
 def _rest(_time: float, _states: int, out: int) -> int:

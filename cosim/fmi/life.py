@@ -333,6 +333,8 @@ class FmuLife(FmuVariables):
             return call()
         except FmuFailureError as failure:
             self._fail(failure, self._time)
+        except GalenicError as error:
+            raise self._of_file(error) from error
 
     def _of_file(self, error: GalenicError) -> GalenicError:
         return self._locate(GalenicError(f"{self.archive.file}: {error.message}", cure=error.cure))

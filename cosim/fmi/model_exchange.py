@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cosim.component import FloatArray
-from cosim.fmi.cvode import Cvode, CvodeError
+from cosim.fmi.cvode import Cvode, SolverError, available
 from cosim.fmi.instance import DISCARD, WARNING, FmuFailureError, Instance, StepEnd
+from cosim.fmi.rosenbrock import Rosenbrock
 from cosim.fmi.stepping import TINY, settle
 
 _BISECTIONS = 60
@@ -39,7 +40,7 @@ class ModelExchange:
         self._states: FloatArray = np.empty(0)
         self._nominals: FloatArray = np.empty(0)
         self._signs: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
-        self._solver: Cvode | None = None
+        self._solver: Cvode | Rosenbrock | None = None
         self._inputs_changed = self._ended = False
 
     def begin(self, t: float) -> None:
@@ -147,7 +148,7 @@ class ModelExchange:
             solver = self._solver or self._new_solver(now)
             try:
                 crossed = solver.step(target)
-            except CvodeError as error:
+            except SolverError as error:
                 raise FmuFailureError(str(error)) from error
             now, states = solver.time, solver.states
             if not crossed and self._indicators:
@@ -160,8 +161,8 @@ class ModelExchange:
         event, self._ended = self.instance.completed_integrator_step(keep_states=keep_states)
         return now, crossed or event
 
-    def _crossing(self, solver: Cvode, before: float) -> tuple[float, FloatArray, bool]:
-        """A change of an indicator's sign that CVODE took for none, because the indicator started at zero."""
+    def _crossing(self, solver: Cvode | Rosenbrock, before: float) -> tuple[float, FloatArray, bool]:
+        """A change of an indicator's sign that the solver did not see: CVODE takes one that starts at zero for none."""
         if not self._changed(solver.time, solver.states):
             return solver.time, solver.states, False
         low, high = before, solver.time
@@ -179,10 +180,9 @@ class ModelExchange:
         self._evaluate(time, states)
         return bool(np.any((self._read_indicators() > 0.0) != self._signs))
 
-    def _new_solver(self, now: float) -> Cvode:
-        self._solver = Cvode(
-            now, self._states, self._nominals, self._rhs, self._roots, self._indicators, self.tolerance
-        )
+    def _new_solver(self, now: float) -> Cvode | Rosenbrock:
+        made = Cvode if available() else Rosenbrock
+        self._solver = made(now, self._states, self._nominals, self._rhs, self._roots, self._indicators, self.tolerance)
         return self._solver
 
     def _drop_solver(self) -> None:
