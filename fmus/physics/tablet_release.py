@@ -50,7 +50,7 @@ def declare_release(m: UnitModel, solid_fraction: Any, powder: PowderAttributes,
     )
     by_lubrication = m.parameter("release_by_lubrication", 0.15, "1", "of lubrication", source=_ILLUSTRATIVE)
     by_size = m.parameter(
-        "release_by_api_size", 0.02, "1", "of ln(API size)", source=_WITHIN + "0.02 +- 0.025, not resolved"
+        "release_by_api_size", 0.03, "1", "of ln(API size)", source=_WITHIN + "0.03 +- 0.025, not resolved"
     )
     by_moisture = m.parameter("release_by_moisture", 5.0, "1", "of the moisture", source=_ILLUSTRATIVE)
     falling_apart = m.parameter(
