@@ -32,7 +32,11 @@ def declare_release(m: UnitModel, solid_fraction: Any, powder: PowderAttributes,
         role=Role.DISTURBANCE,
     )
     compact = m.parameter(
-        "reference_solid_fraction", 0.845, "1", "of the tablets of the reference times", source="product 3: the calibrated press"
+        "reference_solid_fraction",
+        0.845,
+        "1",
+        "of the tablets of the reference times",
+        source="product 3: the calibrated press",
     )
     api_reference = m.parameter(
         "reference_api_size", 40.0, "um", "API size of the reference times", source="median of the plant's lots, 40 um"
