@@ -73,7 +73,7 @@ def digest(kpis: Sequence[Kpi]) -> str:
         shown = (f"{k.label.removeprefix(text).strip()} {format_value(k.value, k.unit)}" for k in cells)
         lines.append(f"{text:{width}}  " + "".join(f"{cell:28}" for cell in shown).rstrip())
     row = ""
-    final = [k.name for k in kpis if k.name.startswith("final_")]
+    final = [k.name for k in kpis if k.name.startswith(("final_", "expression_"))]
     for kpi in (by_name[name] for name in (*final, *_OF_THE_RUN) if name in by_name):
         cell = f"{kpi.label} {format_value(kpi.value, kpi.unit)}"
         if row and len(row) + len(cell) > 115:

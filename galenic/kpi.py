@@ -17,6 +17,7 @@ import numpy.typing as npt
 from fmus.quantity import conversion
 from galenic.balance import balance_errors
 from galenic.indicator import Kpi
+from galenic.kpi_expressions import expression_kpis, expressions_of
 from galenic.kpi_section import KpiSection, band, fraction, kpi_section, seconds
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def kpis_of(scenario: Scenario, results: Results, wall_time: float | None = None
     section = kpi_section(scenario)
     known = results.units
     extra = _design_space_signals(scenario, section)
+    for expression in expressions_of(scenario, section.expressions, known).values():
+        extra += expression.signals
     signals = [s for s in dict.fromkeys([*section.signals(), *extra]) if s in known]
     frame = results.frame(signals)
     return compute(scenario, section, frame, known, wall_time)
@@ -59,6 +62,7 @@ def compute(
     kpis = run.quality()
     kpis += run.waste()
     kpis += run.final()
+    kpis += expression_kpis(scenario, section.expressions, frame, units, np.where(run.warm, run.dt, 0.0))
     kpis += run.design_space()
     kpis += run.solver()
     if section.balance is not None:

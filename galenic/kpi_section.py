@@ -10,6 +10,8 @@
         label_claim: {signal: press.label_claim, target: 100 %, limits: [95 %, 105 %]}
       final:
         yield: {signal: fermenter.penicillin_yield, better: higher}
+      expressions:
+        power: {value: mean(press.main_compression_force), unit: kN, better: lower}
       design_space: {file: press_design_space.yaml}
       solver: {time: mpc.solve_time, failures: mpc.failures}
       balance:
@@ -31,6 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import parse_quantity
+from galenic.kpi_expressions import ExpressionSection
 
 if TYPE_CHECKING:
     from cosim.scenario import Scenario
@@ -110,6 +113,7 @@ class KpiSection(_Section):
     product: ProductSection = Field(default_factory=ProductSection)
     quality: dict[str, QualitySection] = {}
     final: dict[str, FinalSection] = {}
+    expressions: dict[str, ExpressionSection] = {}
     design_space: DesignSpaceSection | None = None
     solver: SolverSection | None = None
     balance: BalanceSection | None = None
@@ -235,6 +239,8 @@ def _fields(path: KeyPath) -> list[str]:
     sections: dict[str, type[BaseModel]] = {
         "product": ProductSection,
         "quality": QualitySection,
+        "final": FinalSection,
+        "expressions": ExpressionSection,
         "design_space": DesignSpaceSection,
         "solver": SolverSection,
         "balance": BalanceSection,

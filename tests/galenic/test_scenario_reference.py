@@ -12,10 +12,20 @@ from pydantic.fields import FieldInfo
 
 from controllers import mpc_config, pi, ratio, recipe, split_range
 from controllers.design_space import DesignSpace
-from cosim import action_specs, build_system, distributions, disturbance_specs, load_scenario, scenario, simulate
+from cosim import (
+    Results,
+    Scenario,
+    action_specs,
+    build_system,
+    distributions,
+    disturbance_specs,
+    load_scenario,
+    scenario,
+    simulate,
+)
 from fmus.errors import GalenicError
 from fmus.quantity import parse_quantity
-from galenic import kpi_section
+from galenic import kpi_expressions, kpi_section
 from galenic.kpi import kpis_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "scenarios.md"
@@ -62,6 +72,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "kpis/product": kpi_section.ProductSection,
     "kpis/quality": kpi_section.QualitySection,
     "kpis/final": kpi_section.FinalSection,
+    "kpis/expressions": kpi_expressions.ExpressionSection,
     "kpis/design_space": kpi_section.DesignSpaceSection,
     "kpis/solver": kpi_section.SolverSection,
     "kpis/balance": kpi_section.BalanceSection,
@@ -123,6 +134,7 @@ def test_no_section_of_a_scenario_is_left_out() -> None:
         split_range,
         mpc_config,
         kpi_section,
+        kpi_expressions,
     )
     models = {
         model
@@ -172,3 +184,42 @@ def test_an_error_without_a_better_cure_names_the_page(tmp_path: Path) -> None:
     file.write_text(EXAMPLES[1] + "seed: -1\n", encoding="utf-8")
     with pytest.raises(GalenicError, match=r"docs/scenarios\.md"):
         load_scenario(file)
+
+
+def example(words: str) -> str:
+    """The complete example that has these words."""
+    (found,) = [text for text in EXAMPLES if words in text]
+    return found
+
+
+def run_example(text: str, folder: Path, overrides: tuple[str, ...] = ()) -> tuple[Scenario, Results]:
+    file = folder / "example.yaml"
+    file.write_text(text, encoding="utf-8")
+    loaded = load_scenario(file, overrides)
+    return loaded, simulate(loaded, out=folder / "run")
+
+
+def test_the_example_of_actions_does_what_the_page_says(tmp_path: Path) -> None:
+    _, results = run_example(example("wrong_probe"), tmp_path)
+    signals = ["press.turret_speed_setpoint", "press.fill_depth_setpoint", "force_sensor.value", "force_sensor.sample"]
+    frame = results.frame([*signals, "press.main_compression_force"])
+    speed = frame["press.turret_speed_setpoint"]
+    assert speed.loc[290.0] == 120_000.0
+    assert speed.loc[450.0] == 100_000.0
+    assert frame["press.fill_depth_setpoint"].loc[721.0:809.0].nunique() == 1
+    assert frame["press.fill_depth_setpoint"].loc[811.0:900.0].nunique() > 1
+    error = (frame["force_sensor.value"] - frame["press.main_compression_force"]).loc[901.0:1199.0]
+    assert error.mean() == pytest.approx(0.12, abs=0.03)
+    shown = frame["force_sensor.sample"]
+    assert shown.loc[900.0] - shown.loc[600.0] == 30.0
+    assert 15.0 <= shown.loc[1200.0] - shown.loc[900.0] < 30.0
+    names = {event["name"] for event in results.metadata["actions"]}
+    assert {"slower", "jam", "wrong_probe"} <= names
+
+
+def test_the_example_of_kpis_reports_them(tmp_path: Path) -> None:
+    loaded, results = run_example(example("expressions:"), tmp_path, ("controllers.mpc=null", "kpis.solver=null"))
+    found = {kpi.name: kpi for kpi in kpis_of(loaded, results)}
+    assert found["expression_yield"].value == pytest.approx(100.0, abs=5.0)
+    assert found["expression_soft"].unit == "%"
+    assert found["expression_force"].value == pytest.approx(6.0, abs=0.3)
