@@ -237,7 +237,7 @@ def test_ctrl_c_keeps_what_was_computed(
 
 
 def test_schema_knows_units_and_kpis(command: Command, write: Write) -> None:
-    content = json.loads(command("schema").output)
+    content = json.loads(command("schema").output)["else"]
     assert content["properties"]["duration"]["type"] == ["number", "string"]
     assert "quality" in content["properties"]["kpis"]["properties"]
 
