@@ -3,6 +3,7 @@
    The same in Python, to the last bit: python_kernel.py. */
 #define _POSIX_C_SOURCE 200112L /* clock_gettime */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,8 +11,11 @@
 #if defined _WIN32
 #include <windows.h>
 #define API __declspec(dllexport)
+#define give_way() SwitchToThread()
 #else
+#include <sched.h>
 #include <time.h>
+#define give_way() sched_yield()
 #define API __attribute__((visibility("default")))
 #endif
 
@@ -37,10 +41,13 @@ typedef struct {
   int64_t version; /* of FMI: 2 or 3 */
   int64_t every;   /* communication steps in one of its own */
   int64_t steps;   /* how often it stepped */
-  double seconds, last_seconds;
+  int64_t status; /* of the FMU's last call that said more than a warning */
+  int64_t result; /* of its last step */
+  double seconds, last_seconds, reached;
 } component;
 
-typedef struct { int64_t kind, component; int (*call)(int64_t step); } stage;
+/* Steps that stand together do not see one another; the first of them says how many there are. */
+typedef struct { int64_t kind, component, together; int (*call)(int64_t step); } stage;
 
 typedef struct { const int64_t *columns; double *block; int64_t column_count, every, row, room; } recording;
 
@@ -59,9 +66,12 @@ typedef struct {
   int64_t stage_count, recording_count, scheduled_count;
   double step_size;
   int64_t started; /* a step from 0 gathers without history */
+  int64_t threads;
   /* where it stopped */
-  int64_t at_step, at_stage, at_component, status;
-  double reached;
+  int64_t at_step, at_stage, at_component;
+  /* what the threads share */
+  _Atomic int64_t active, generation, next, left;
+  int64_t group;
 } kernel;
 
 static double now(void) {
@@ -135,19 +145,19 @@ static int transfer(const component *c, const access *a, void *values) {
   return ((of_3)a->function)(c->instance, a->references, (size_t)a->reference_count, values, (size_t)a->value_count);
 }
 
-static int advance(kernel *k, const component *c, double t, double h) {
+static int advance(component *c, double t, double h) {
   if (c->version == 2) {
     int status = ((int (*)(void *, double, double, int))c->do_step)(c->instance, t, h, 1);
     if (status == 2) return EARLY;
-    k->status = status;
+    c->status = status;
     return status > 1 ? FAILED_STEP : DONE;
   }
   bool event = false, terminate = false, early = false;
   double reached = t + h;
-  k->status = ((int (*)(void *, double, double, bool, bool *, bool *, bool *, double *))c->do_step)(
+  c->status = ((int (*)(void *, double, double, bool, bool *, bool *, bool *, double *))c->do_step)(
       c->instance, t, h, true, &event, &terminate, &early, &reached);
-  if (k->status > 1) return FAILED_STEP;
-  k->reached = reached;
+  if (c->status > 1) return FAILED_STEP;
+  c->reached = reached;
   if (terminate) return TERMINATED;
   return event || early ? EARLY : DONE;
 }
@@ -171,8 +181,8 @@ static int read_outputs(kernel *k, component *c) {
   for (int64_t i = 0; i < c->get_count; i++) {
     const access *a = &c->get[i];
     double *values = signals + a->first;
-    k->status = transfer(c, a, a->kind == OF_FLOAT64 ? (void *)values : a->buffer);
-    if (k->status > 1) return FAILED_GET;
+    c->status = transfer(c, a, a->kind == OF_FLOAT64 ? (void *)values : a->buffer);
+    if (c->status > 1) return FAILED_GET;
     if (a->kind != OF_FLOAT64) from_buffer(a, values);
   }
   double sum = 0.0;
@@ -186,8 +196,8 @@ static int set_inputs(kernel *k, component *c) {
     const access *a = &c->set[i];
     double *values = k->signals + a->first;
     if (a->kind != OF_FLOAT64) to_buffer(a, values);
-    k->status = transfer(c, a, a->kind == OF_FLOAT64 ? (void *)values : a->buffer);
-    if (k->status > 1) return FAILED_SET;
+    c->status = transfer(c, a, a->kind == OF_FLOAT64 ? (void *)values : a->buffer);
+    if (c->status > 1) return FAILED_SET;
   }
   return DONE;
 }
@@ -196,19 +206,66 @@ static int do_step(kernel *k, component *c, int64_t step) {
   if (c->every > 1 && (step + 1) % c->every != 0) return DONE;
   int64_t begin = step + 1 - c->every;
   double t = (double)begin * k->step_size, h = (double)c->every * k->step_size;
-  /* the clock costs as much as a light FMU: those are timed once in 64 steps */
-  bool timed = c->last_seconds > 5e-6 || (c->steps & 63) == 0;
+  /* the clock costs as much as a light FMU: after some steps those are timed once in 64 */
+  bool each = c->last_seconds > 5e-6 || c->steps < 64, timed = each || (c->steps & 63) == 0;
   double before = timed ? now() : 0.0;
   int result = set_inputs(k, c);
-  if (result == DONE) result = advance(k, c, t, h);
+  if (result == DONE) result = advance(c, t, h);
   if (result == DONE) result = read_outputs(k, c);
   if (timed) {
     double spent = now() - before;
-    c->seconds += c->last_seconds > 5e-6 ? spent : 64.0 * spent;
+    double mean = c->steps ? c->seconds / (double)c->steps : spent;
+    /* a step in which the machine did something else must not stand for 64 */
+    c->seconds += each ? spent : 64.0 * fmin(spent, 4.0 * mean);
     c->last_seconds = spent;
   }
   c->steps++;
   return result;
+}
+
+/* Steps of a group, until none is left to begin. */
+static void work(kernel *k) {
+  for (;;) {
+    int64_t ticket = atomic_fetch_add(&k->next, 1), s = ticket & 0xffffffff;
+    if (s >= ticket >> 32) return;
+    component *c = &k->components[k->stages[s].component];
+    c->result = do_step(k, c, k->at_step);
+    atomic_fetch_sub(&k->left, 1);
+  }
+}
+
+/* Whether handing steps to other threads costs less than it saves: what they take over has to be worth the wait. */
+static bool pays(const kernel *k, int64_t first, int64_t count) {
+  double sum = 0.0, longest = 0.0;
+  for (int64_t s = first; s < first + count; s++) {
+    double seconds = k->components[k->stages[s].component].last_seconds;
+    sum += seconds;
+    if (seconds > longest) longest = seconds;
+  }
+  return sum - longest > 20e-6;
+}
+
+static void step_together(kernel *k, int64_t first, int64_t count) {
+  atomic_store(&k->left, count);
+  /* the end and the next in one number: a thread that comes late never joins the one of this group to the other of that */
+  atomic_store(&k->next, (first + count) << 32 | first);
+  atomic_fetch_add(&k->generation, 1);
+  work(k);
+  while (atomic_load(&k->left) > 0) give_way();
+}
+
+/* A thread that helps: it stays until the block of steps is done. */
+API void galenic_kernel_help(kernel *k) {
+  int64_t seen = atomic_load(&k->generation);
+  while (atomic_load(&k->active)) {
+    int64_t generation = atomic_load(&k->generation);
+    if (generation == seen) {
+      give_way();
+    } else {
+      seen = generation;
+      work(k);
+    }
+  }
 }
 
 static void record(kernel *k, double time) {
@@ -231,6 +288,8 @@ API int galenic_kernel_run(kernel *k, int64_t first, int64_t count, int64_t from
       const double *values = k->scheduled + (step - first) * k->scheduled_count;
       for (int64_t i = 0; i < k->scheduled_count; i++) k->signals[k->scheduled_slots[i]] = values[i];
     }
+    /* stages before this one have been executed with their group; after a stop within a group, too */
+    int64_t grouped = from > 0 ? k->group : 0;
     for (int64_t s = from; s < k->stage_count; s++) {
       const stage *now_at = &k->stages[s];
       int result = DONE;
@@ -238,11 +297,19 @@ API int galenic_kernel_run(kernel *k, int64_t first, int64_t count, int64_t from
         result = now_at->call(step) ? CALLED : DONE;
       } else {
         component *c = &k->components[now_at->component];
-        if (now_at->kind == GATHER) gather(k, c, step);
-        else result = do_step(k, c, step);
+        if (now_at->kind == GATHER) {
+          gather(k, c, step);
+        } else if (k->threads > 1 && s >= grouped && now_at->together > 1 && pays(k, s, now_at->together)) {
+          step_together(k, s, now_at->together);
+          grouped = s + now_at->together;
+          result = (int)c->result;
+        } else {
+          result = s < grouped ? (int)c->result : do_step(k, c, step);
+        }
       }
       if (result != DONE) {
         k->at_stage = s;
+        k->group = grouped;
         k->at_component = now_at->component;
         return result;
       }

@@ -6,14 +6,16 @@ import ctypes
 import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cosim.kernel.program import Call, Gather, Program, Schedule, Stage
+from cosim.kernel.program import Call, Gather, Program, Schedule, Stage, Step
 from fmus.errors import GalenicError
 from fmus.toolchain import compile_shared_library, compiler_version, this_platform
 
@@ -47,10 +49,10 @@ _Component = _structure(
     "Component",
     *((field, _pointer) for field in ("instance", "do_step", "set", "get")),
     *((field, _int) for field in ("set_count", "get_count", "first_row", "end_row", "first_output", "output_count")),
-    *((field, _int) for field in ("version", "every", "steps")),
-    *((field, _real) for field in ("seconds", "last_seconds")),
+    *((field, _int) for field in ("version", "every", "steps", "status", "result")),
+    *((field, _real) for field in ("seconds", "last_seconds", "reached")),
 )
-_Stage = _structure("Stage", ("kind", _int), ("component", _int), ("call", _pointer))
+_Stage = _structure("Stage", ("kind", _int), ("component", _int), ("together", _int), ("call", _pointer))
 _Recording = _structure(
     "Recording",
     *((field, _pointer) for field in ("columns", "block")),
@@ -62,8 +64,8 @@ _Kernel = _structure(
     *((field, _pointer) for field in ("components", "stages", "recordings", "slots", "scheduled")),
     *((field, _int) for field in ("stage_count", "recording_count", "scheduled_count")),
     ("step_size", _real),
-    *((field, _int) for field in ("started", "at_step", "at_stage", "at_component", "status")),
-    ("reached", _real),
+    *((field, _int) for field in ("started", "threads", "at_step", "at_stage", "at_component")),
+    *((field, _int) for field in ("active", "generation", "next", "left", "group")),
 )
 
 
@@ -89,7 +91,11 @@ class NativeKernel:
         for number in range(len(system.components)):
             components[number] = self._component(number)
         self._components = components
-        stages = (_Stage * max(len(program.stages), 1))(*(self._stage(stage) for stage in program.stages))
+        stages = (_Stage * max(len(program.stages), 1))(
+            *(self._stage(stage, together) for stage, together in zip(program.stages, self._groups(), strict=True))
+        )
+        threads = min(system.scenario.master.threads, max(len(system.components), 1))
+        self._pool = ThreadPoolExecutor(threads - 1, "galenic-kernel") if threads > 1 else None
         self._blocks = (_Recording * max(len(recordings), 1))()
         gather, ahead = system.gather, np.ascontiguousarray(program.ahead)
         self._previous = np.zeros(len(ahead))
@@ -107,6 +113,7 @@ class NativeKernel:
             stage_count=len(program.stages),
             recording_count=len(recordings),
             step_size=system.step_size,
+            threads=threads,
         )
         self._keep += [components, stages, ahead]
 
@@ -121,7 +128,7 @@ class NativeKernel:
             block = min([count - done, *(self._room(group, first + done) for group in self._recordings)])
             self._open_recordings()
             kernel.scheduled = schedule.values.ctypes.data + schedule.values.itemsize * done * len(schedule.slots)
-            result = self._run(ctypes.byref(kernel), first + done, block, stage)
+            result = self._run_with_help(first + done, block, stage)
             self.completed = first + done + block if result == _DONE else kernel.at_step
             self._close_recordings()
             if result == _DONE:
@@ -129,6 +136,20 @@ class NativeKernel:
             else:
                 self._settle(result)
                 done, stage = kernel.at_step - first, kernel.at_stage + 1
+
+    def _run_with_help(self, first: int, count: int, stage: int) -> int:
+        """The call into C, with other threads in it at the same time where the scenario wants them."""
+        kernel = ctypes.byref(self._kernel)
+        if self._pool is None:
+            return int(self._run(kernel, first, count, stage))
+        self._kernel.active = 1
+        help_ = _library().galenic_kernel_help
+        helping = [self._pool.submit(help_, kernel) for _ in range(self._kernel.threads - 1)]
+        try:
+            return int(self._run(kernel, first, count, stage))
+        finally:
+            self._kernel.active = 0
+            wait(helping)
 
     def seconds(self) -> list[float]:
         """Wall time spent in each component so far; light ones are timed in one step of 64."""
@@ -185,14 +206,28 @@ class NativeKernel:
         self._keep += [accesses]
         return made
 
-    def _stage(self, stage: Stage) -> Any:
+    def _stage(self, stage: Stage, together: int) -> Any:
         if isinstance(stage, Call):
-            return _Stage(2, 0, self._callback(stage.function))
+            return _Stage(2, 0, 1, self._callback(stage.function))
         if isinstance(stage, Gather):
-            return _Stage(0, stage.component, None)
-        if self._system.components[stage.component].native is None:
-            return _Stage(2, stage.component, self._callback(self._stepper(stage.component)))
-        return _Stage(1, stage.component, None)
+            return _Stage(0, stage.component, 1, None)
+        if not self._is_native(stage):
+            return _Stage(2, stage.component, 1, self._callback(self._stepper(stage.component)))
+        return _Stage(1, stage.component, together, None)
+
+    def _is_native(self, stage: Stage) -> bool:
+        return isinstance(stage, Step) and self._system.components[stage.component].native is not None
+
+    def _groups(self) -> list[int]:
+        """For each stage how many native steps stand together from it on; in the middle of such a group 1."""
+        stages, sizes = self._program.stages, [1] * len(self._program.stages)
+        first = 0
+        for native, group in groupby(stages, self._is_native):
+            count = len(list(group))
+            if native:
+                sizes[first] = count
+            first += count
+        return sizes
 
     def _callback(self, function: Callable[[int], None]) -> Any:
         def called(step: int) -> int:
@@ -244,18 +279,20 @@ class NativeKernel:
             raise error
         number = kernel.at_component
         component, every = system.components[number], self._program.every[number]
+        told = self._components[number]
         begin = (kernel.at_step + 1 - every) * system.step_size
         end = begin + every * system.step_size
         if result in _DURING:
-            component.fail(kernel.status, _DURING[result], begin)
+            component.fail(told.status, _DURING[result], begin)
         if result == _NOT_FINITE:
             system.raise_not_finite(number, end)
         if result == _TERMINATED:
             raise GalenicError(
-                f"component '{component.name}' asks to end the simulation at t = {kernel.reached:.6g} s",
+                f"component '{component.name}' asks to end the simulation at t = {told.reached:.6g} s",
                 cure="its model has reached its end: choose a shorter duration",
             )
-        component.resume(kernel.reached if component.native.version == 3 else None, end)
+        assert component.native is not None
+        component.resume(told.reached if component.native.version == 3 else None, end)
         system.check_finite(number, end)
 
 
@@ -277,6 +314,8 @@ def _library() -> Any:
     library = ctypes.CDLL(str(file))
     library.galenic_kernel_run.argtypes = (_pointer, _int, _int, _int)
     library.galenic_kernel_run.restype = ctypes.c_int
+    library.galenic_kernel_help.argtypes = (_pointer,)
+    library.galenic_kernel_help.restype = None
     return library
 
 

@@ -158,3 +158,29 @@ def test_a_slow_component_steps_at_its_own_period(scenario: Load) -> None:
     assert outputs[0] == outputs[2] == 0.0
     assert outputs[3] > 0.0
     assert outputs[3] == outputs[6] != outputs[7]
+
+
+def test_threads_change_nothing_but_the_time(scenario: Load) -> None:
+    found = []
+    for threads in (1, 2, 3):
+        body = f"""
+            components:
+              a: {{unit: "{UNITS}:mass", parameters: {{x_start: 1 m}}}}
+              b: {{unit: "{UNITS}:mass"}}
+              c: {{unit: twin_screw_granulator_fast}}
+              d: {{unit: twin_screw_granulator_fast}}
+            connections: [a.x -> b.u, b.x -> a.u]
+            """
+        with Simulation(scenario(body, header(0.5, 60.0, threads=threads))) as simulation:
+            simulation.step(simulation.steps)
+            found.append(simulation.signals.copy())
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+
+
+def test_a_failure_in_a_thread_is_told_like_any_other(scenario: Load) -> None:
+    body = "components: {a: {fmu: lag.fmu}, b: {fmu: lag.fmu, parameters: {fail_at: 0.5}}, c: {fmu: lag.fmu}}"
+    with Simulation(scenario(body, header(0.01, 1.0, threads=2))) as simulation:
+        with pytest.raises(GalenicError, match=r"'b' failed at t = 0\.5 s .*the lag broke"):
+            simulation.step(100)
+        assert simulation.completed_steps == 50
