@@ -62,12 +62,21 @@ class Results:
             raise GalenicError(
                 f"these are not results of the format {FORMAT}", cure="run the scenario again", file=file
             )
-        return cls(folder, metadata)
+        results = cls(folder, metadata)
+        try:
+            recorded = {signal for group in results.groups for signal in group.signals}
+            if recorded != set(results.units) or not all(group.every >= 1 for group in results.groups):
+                raise ValueError("signals and groups do not fit")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise GalenicError(
+                f"the metadata are damaged: {type(error).__name__}: {error}", cure="run it again", file=file
+            ) from error
+        return results
 
     @property
     def complete(self) -> bool:
         """Whether the run reached its end."""
-        return bool(self.metadata["complete"])
+        return bool(self.metadata.get("complete"))
 
     @property
     def closed(self) -> bool:

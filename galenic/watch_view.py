@@ -117,6 +117,7 @@ class WatchView:
         done = f"{clock_text(self._time)} of {clock_text(duration)} simulated"
         if self.ended:
             state = "complete" if self.results.complete else f"ended early ({_first_line(metadata.get('error'))})"
+            state += f" ({_first_line(metadata['stopped'])})" if metadata.get("stopped") else ""
             wall = float(metadata.get("wall_time") or 0.0)
             speed = f", {self._time / wall:,.0f} x real time" if wall else ""
             return text.append(f"{state}, {done}{speed}")

@@ -101,6 +101,10 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
     (tmp_path / "metadata.json").write_text("{}")
     with pytest.raises(GalenicError, match="not results of the format"):
         Results.open(tmp_path)
+    for rest in ('"units": 3', '"groups": [3]', '"units": {}, "groups": [{"every": 0, "signals": []}]', '"x": 1'):
+        (tmp_path / "metadata.json").write_text(f'{{"format": "galenic-results/1", {rest}}}')
+        with pytest.raises(GalenicError, match="metadata are damaged"):
+            Results.open(tmp_path)
 
 
 def test_a_damaged_part_is_a_clear_error(tmp_path):
