@@ -1,4 +1,6 @@
-"""A file that extends another: ``extends: tablet_line`` takes over everything that the file does not say itself.
+"""A file that extends others: ``extends: tablet_line`` takes over everything that the file does not say itself.
+
+Of several, ``extends: [tablet_line, faults.yaml]``, the later count more; one of them may be a fragment of a scenario.
 
 Mappings are merged key by key; lists and values replace what the base has; ``null`` removes a key. Entries of lists
 that may be written by name (`cosim.named_lists`) are merged by that.
@@ -36,29 +38,58 @@ def read_extended(file: Path, find: Callable[[str], Path], above: tuple[Path, ..
         from cosim.ssp import read_ssp
 
         return read_ssp(file).source
+    return numbered(_read(file, find, above))
+
+
+def _read(file: Path, find: Callable[[str], Path], above: tuple[Path, ...]) -> Source:
+    """Like `read_extended`; what a file without a base says by name stays so, for it may be about another's entries."""
+    if file.suffix.lower() in {".ssp", ".ssd"}:
+        return read_extended(file, find)
     source = read_yaml(file)
     if not isinstance(source.data, dict) or KEY not in source.data:
-        return numbered(source)
-    name = source.data.pop(KEY)
-    if not isinstance(name, str):
-        raise source.error((KEY,), "'extends' names one scenario", "write 'extends: tablet_line'")
+        return source
+    named = source.data.pop(KEY)
+    names = named if isinstance(named, list) else [named]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise source.error((KEY,), "'extends' names one scenario, or a list of them", "write 'extends: tablet_line'")
+    chain = (*above, file.resolve())
+    base: Source | None = None
+    for name in names:
+        base_file = _find(name, file, source, find)
+        if base_file.resolve() in chain:
+            raise source.error((KEY,), f"'{name}' extends itself", "name another scenario")
+        read = _read(base_file, find, chain)
+        if base_file.resolve().parent != file.resolve().parent:
+            read = replace(read, data=_absolute(read.data, base_file.resolve().parent))
+        base = numbered(read) if base is None else _over(base, read)
+    assert base is not None
+    both = _over(base, source)
+    text = f"# {file.name} extends {', '.join(names)}; all together:\n" + yaml.safe_dump(both.data, sort_keys=False)
+    return replace(both, text=text)
+
+
+def _find(name: str, file: Path, source: Source, find: Callable[[str], Path]) -> Path:
+    """The file that ``name`` is: beside the file that says it, or by name."""
     beside = file.parent / Path(name).expanduser()
     try:
-        base_file = beside if beside.is_file() else find(name)
+        return beside if beside.is_file() else find(name)
     except GalenicError as error:
         raise source.error((KEY,), error.message, error.cure) from error
-    chain = (*above, file.resolve())
-    if base_file.resolve() in chain:
-        raise source.error((KEY,), f"'{name}' extends itself", "name another scenario")
-    base = read_extended(base_file, find, chain)
-    inherited = base.data
-    if base_file.resolve().parent != file.resolve().parent:
-        inherited = _absolute(inherited, base_file.resolve().parent)
-    base, source = merged_by_name(replace(base, data=inherited), source, _merge)
-    source = numbered(source)
-    data = _merge(inherited, source.data) if isinstance(inherited, Mapping) else source.data
-    text = f"# {file.name} extends {base_file.name}; both together:\n" + yaml.safe_dump(data, sort_keys=False)
-    return Source(data, source.file, text, source.lines, base, source.columns)
+
+
+def _over(base: Source, own: Source) -> Source:
+    """``own`` with everything of ``base`` that it does not say itself."""
+    base, own = merged_by_name(base, own, _merge)
+    own = numbered(own)
+    data = own.data
+    if isinstance(base.data, Mapping) and isinstance(own.data, Mapping):
+        data = _merge(base.data, own.data)
+    return replace(own, data=data, base=_below(own.base, base))
+
+
+def _below(own: Source | None, base: Source) -> Source:
+    """The chain of files ``own`` with ``base`` at its end."""
+    return base if own is None else replace(own, base=_below(own.base, base))
 
 
 def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,9 @@ def test_a_shipped_scenario_can_be_extended_by_name(tmp_path: Path) -> None:
     [
         ("extends: absent\n", "there is no scenario 'absent'"),
         ("extends: self.yaml\n", "extends itself"),
-        ("extends: [a, b]\n", "names one scenario"),
+        ("extends: [a, b]\n", "there is no scenario 'a'"),
+        ("extends: []\n", "names one scenario"),
+        ("extends: {a: b}\n", "names one scenario"),
     ],
 )
 def test_a_base_that_cannot_be_is_an_error_at_its_line(tmp_path: Path, text: str, words: str) -> None:
@@ -161,3 +163,29 @@ def test_a_list_replaces_the_bases(tmp_path: Path) -> None:
     write(tmp_path, "base.yaml", DISTURBED)
     own = "extends: base.yaml\ndisturbances:\n  - {signal: press.yield_factor, noise: {std: 1 %}}\n"
     assert len(load_scenario(write(tmp_path, "variant.yaml", own)).disturbances) == 1
+
+
+def test_a_list_of_bases_counts_the_later_more_and_may_hold_fragments(tmp_path: Path) -> None:
+    write(tmp_path, "base.yaml", DISTURBED)
+    write(tmp_path, "more.yaml", "duration: 20 s\ndisturbances:\n  powder: {lots: {rsd: 7 %}}\nseed: 3\n")
+    text = "extends: [base.yaml, more.yaml]\nseed: 4\n"
+    scenario = load_scenario(write(tmp_path, "variant.yaml", text))
+    assert (scenario.duration, scenario.seed) == (20.0, 4)
+    lots = next(spec.lots for spec in scenario.disturbances if spec.name == "powder")
+    assert lots is not None
+    assert (lots.every, lots.rsd) == (5.0, "7 %")
+    assert len(scenario.disturbances) == 3
+
+
+@pytest.mark.parametrize(("file", "change", "line"), [("base.yaml", "rsd: 2 %", 7), ("more.yaml", "rsd: 7 %", 3)])
+def test_errors_point_into_the_one_of_several_bases_that_says_it(
+    tmp_path: Path, file: str, change: str, line: int
+) -> None:
+    more = "duration: 20 s\ndisturbances:\n  other: {signal: press.strength_factor, lots: {every: 1 s, rsd: 7 %}}\n"
+    for name, text in (("base.yaml", DISTURBED), ("more.yaml", more)):
+        write(tmp_path, name, text.replace(change, "rsd: 3 kg") if name == file else text)
+    variant = write(tmp_path, "variant.yaml", "extends: [base.yaml, more.yaml]\nseed: 4\n")
+    with pytest.raises(GalenicError) as caught:
+        build_system(load_scenario(variant))
+    assert caught.value.file is not None
+    assert (caught.value.file.name, caught.value.line) == (file, line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,14 @@ def test_what_no_scenario_may_say_does_not_fit(wrong: str) -> None:
 
 
 def test_a_variant_may_leave_out_and_remove_what_its_base_has() -> None:
-    text = "extends: [tablet_line, more.yaml]\nsensors: {nir: {noise: 2 %}}\ncontrollers: {mpc: null}\nkpis: {solver: null}\n"
-    assert problems(parse_yaml(text + "disturbances: {powder: null, more: {noise: {std: 1 %}}}\n").data) == []
+    text = """\
+        extends: [tablet_line, more.yaml]
+        sensors: {nir: {noise: 2 %}}
+        controllers: {mpc: null}
+        kpis: {solver: null}
+        disturbances: {powder: null, more: {noise: {std: 1 %}}}
+        """
+    assert problems(parse_yaml(textwrap.dedent(text)).data) == []
 
 
 @pytest.mark.parametrize("option", ["--out", "--output"])
