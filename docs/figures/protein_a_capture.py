@@ -66,15 +66,18 @@ def main() -> None:
         bound.plot(hours, run[f"column_bound[{k}]"], label=f"column {k}")
         loaded = run[f"column_state[{k}]"] <= 1
         leaving.plot(hours, np.where(loaded, run[f"column_breakthrough[{k}]"], np.nan), label=f"column {k}")
-    bound.set(title="three columns: antibody bound [g per litre of bed]")
+    bound.set(title="three columns: antibody bound [g per litre of bed]", ylim=(0.0, 70.0))
     leaving.axhline(30.0, color="0.6", lw=0.8)
-    leaving.set(title="breakthrough of the columns that are loaded [% of the feed]", ylim=(0.0, 35.0))
+    leaving.set(title="breakthrough of the loaded columns [% of the feed]", ylim=(0.0, 38.0))
     pools.plot(hours, run["eluate.mab"], lw=1, label="eluate [g/L]")
     pools.plot(hours, run["pool.titre"], label="last pool [g/L]")
-    pools.set(title="eluate")
+    pools.set(title="eluate", ylim=(0.0, 70.0))
     for axis in (against, bound, leaving, pools):
         axis.set_xlabel("time [h]")
-        axis.legend(fontsize=7, loc="lower right" if axis is against else "upper left")
+        if axis is against:
+            axis.legend(fontsize=7, loc="lower right")
+        else:
+            axis.legend(fontsize=7, loc="upper left", ncols=3)
         axis.grid(alpha=0.3)
     figure.savefig(ROOT / "docs" / "images" / "protein_a_capture.png", dpi=100)
 

@@ -141,6 +141,14 @@ def protein_a_capture(*, cells: int = 12) -> UnitModel:
         "antibody that leaves a column over that in the feed, by column",
         nominal=10.0,
     )
+    for place, name in enumerate(("first", "second")):
+        m.output(
+            f"{name}_breakthrough",
+            breakthrough(now.at(place, leaving), inlet.content["mab"]),
+            "%",
+            f"that of the column loaded {name}",
+            nominal=10.0,
+        )
     m.output(
         "column_bound",
         [ca.sum1(c.bound) / cells for c in columns],
