@@ -6,7 +6,9 @@
 - `assembly`, `wiring`, `system`: from a scenario to a checked system. `registry` finds controllers.
 - `master`: the loop; `simulate` runs a scenario, `Simulation` can be stepped.
 - `ssp`: systems to and from other tools.
-- `recorder`, `results`: sealed Parquet parts while the run goes on, and the way back.
+- `recording`, `recorder`, `parts`: groups of signals as sealed Parquet parts while the run goes on.
+- `results`, `result_query`, `result_export`, `result_summary`: the way back, to data frames and to files of other tools.
+- `follow`: what a run adds to its results. `pacing`: a run that keeps step with the clock.
 """
 
 from __future__ import annotations
