@@ -68,6 +68,11 @@ class FmuLife(FmuVariables):
         self.input_values, self.output_values = input_values, output_values
 
     @property
+    def stops_at_events(self) -> bool:
+        """Whether `advance` comes back at events, so that others can learn of them there."""
+        return self.event_mode or self.interface != CO_SIMULATION
+
+    @property
     def answers_at_once(self) -> bool:
         """Whether the standard lets outputs be read after inputs were set, with no step between them, now."""
         return not self._initialized or self.interface != CO_SIMULATION

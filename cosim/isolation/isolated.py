@@ -40,6 +40,8 @@ class IsolatedComponent(FmuVariables):
 
     #: Python steps it.
     native: None = None
+    #: It handles its events within its steps.
+    stops_at_events = False
 
     def __init__(
         self,

@@ -30,3 +30,13 @@ def mass() -> UnitModel:
     m.output("x", x, "m", "position")
     m.output("v", v, "m/s", "velocity")
     return m
+
+
+def integrator() -> UnitModel:
+    """The integral of what it is told."""
+    m = UnitModel("integrator", "x' = u")
+    u = m.input("u", 0.0, "1", "what is integrated")
+    x = m.state("integral", 0.0, "s", "integral")
+    m.derivative(x, u)
+    m.output("x", x, "s", "integral")
+    return m
