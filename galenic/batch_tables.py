@@ -32,6 +32,15 @@ def batch_calibration_report(c: BatchCalibration) -> Iterator[RenderableType]:
     if c.gap_gain_variants:
         told = "; ".join(f"{name} {value:+.2f}" for name, value in c.gap_gain_variants.items())
         yield escape(f"dF/d gap measured in other ways: {told} kN/mm")
+    fill, gap = c.regression
+    yield (
+        f"a regression of the force over all batches used would give dF/d fill {fill:+.2f} and dF/d gap {gap:+.2f} "
+        "kN/mm: the loop hides the one, the zeros of the set-ups the other"
+    )
+    yield (
+        f"strength follows force with exponent {c.trend.exponent:.2f} +- {c.trend.standard_error:.2f} from batch to "
+        f"batch of a set-up, {c.trend_over_all.exponent:.2f} +- {c.trend_over_all.standard_error:.2f} over all used"
+    )
     yield _statistics_table(c)
     if len(c.zeros) > 1:
         spread = float(c.zeros.std())
@@ -71,7 +80,9 @@ def _gain_table(c: BatchCalibration) -> Table:
 
 def _statistics_table(c: BatchCalibration) -> Table:
     s = c.statistics
-    title = "Batch means, measured and of the model at each batch's gap with the weight on target"
+    title = (
+        "Batch means, measured and of the model with the weight on target; from the strength on at the recorded force"
+    )
     names = ("", "unit", "measured", "model", "differs", "later measured", "later model", "differs")
     table = new_table(title, *names, left=2)
     for row in s.to_dict("records"):

@@ -25,11 +25,13 @@ from fmus import GalenicError
 from twin.batch_data import BatchData, read_batches
 from twin.batch_fit import BatchPoint, fit_batches
 from twin.batch_gains import (
+    FEW_SETUPS,
     BatchGains,
     batch_moves,
     bootstrap_gains,
     gap_gain_variants,
     measure_batch_gains,
+    regression_over_all,
     resample_setups,
     strength_trend,
 )
@@ -39,7 +41,7 @@ from twin.press_calibration import known_parameters, training_batches
 from twin.press_fit import FREE, FitWeights
 from twin.press_function import Gains, PressFunction
 from twin.press_result import Estimate, GainEstimate
-from twin.press_strength import STRENGTH_FREE, Tabletability, fit_strength, with_strength
+from twin.press_strength import STRENGTH_FREE, Tabletability, fit_strength, tabletability, with_strength
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -62,13 +64,14 @@ class BatchCalibration:
         parameters: what the unit model is given.
         gains: measured and model gains at the operating point; that of the fill depth is measured by way of the mass.
         gap_gain_variants: the gain of the gap measured in other ways.
+        regression: what a regression over all batches used would take for dF/d fill and dF/d gap, kN/mm.
         later: the gains of gap and mass that the batches held back show, beside the same model's; empty without such.
         operating_point: means of the batches used: ``fill``, ``gap`` mm, ``speed`` 1/h, ``force`` kN, ``weight`` mg.
         statistics: see `twin.batch_statistics.batch_statistics`.
         zeros: see `twin.batch_statistics.zero_of_setups`, of all set-ups.
         sensitivity: the fit at other yield pressures; a row each: ``yield_pressure`` MPa, ``cup_volume`` mm3,
             ``machine_stiffness`` kN/mm, ``fill_gain``, ``gap_gain`` kN/mm, ``mass_gain``; NaN where none fits.
-        trend: strength against force within set-ups.
+        trend, trend_over_all: strength against force within set-ups, and over all batches used.
         moves: differences from batch to batch (`twin.batch_gains.batch_moves`) of all batches, with ``used``.
         frame: all batches, with ``used``.
         correlation: rank correlation of the fitted parameters over the bootstrap.
@@ -82,12 +85,14 @@ class BatchCalibration:
     parameters: tuple[Estimate, ...]
     gains: tuple[GainEstimate, ...]
     gap_gain_variants: Mapping[str, float]
+    regression: tuple[float, float]
     later: tuple[GainEstimate, ...]
     operating_point: dict[str, float]
     statistics: pd.DataFrame
     zeros: pd.Series[float]
     sensitivity: pd.DataFrame
     trend: Tabletability
+    trend_over_all: Tabletability
     moves: pd.DataFrame
     frame: pd.DataFrame
     correlation: pd.DataFrame
@@ -135,7 +140,7 @@ def calibrate_batches(
     if use_gains and not measured.gap < 0:
         raise GalenicError(
             f"{len(batch_moves(used))} changes of the gap from batch to batch of product {product} show no gain",
-            cure="give more batches (--train all), or fit without gains (--no-gains)",
+            cure="give more batches (--train all uses every one), or fit without gains (--no-gains)",
             file=data.files[1],
         )
     known = known_parameters(data.frame, data.files[0]) | {"reference_speed": float(used.speed.mean())}
@@ -163,12 +168,14 @@ def calibrate_batches(
         parameters=estimates(fit.parameters, function, drawn, trend, sources),
         gains=gains,
         gap_gain_variants=gap_gain_variants(used),
+        regression=regression_over_all(used),
         later=_later(later, gains, resamples, seed),
         operating_point=vars(point),
         statistics=batch_statistics(fit.parameters, used, later),
         zeros=zero_of_setups(fit.parameters, used, frame),
         sensitivity=_sensitivity(known, point, measured, use_gains, weights),
         trend=trend,
+        trend_over_all=tabletability(with_strength(used)),
         moves=_moves(frame),
         frame=frame,
         correlation=drawn[list(FREE)].corr(method="spearman") if len(drawn) > 2 else pd.DataFrame(),
@@ -220,7 +227,12 @@ def _bootstrap(
     seed: int,
     progress: Callable[[int, int], None] | None,
 ) -> pd.DataFrame:
-    """Parameters and gains of each resample of set-ups, one row each; a resample without a fit gives none."""
+    """Parameters and gains of each resample of set-ups, one row each; a resample without a fit gives none.
+
+    One or two set-ups give none either: drawing from them tells nothing.
+    """
+    if frame.setup.nunique() <= FEW_SETUPS:
+        resamples = 0
     rng = np.random.default_rng(seed)
     rows = []
     for number in range(resamples):

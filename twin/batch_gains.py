@@ -24,7 +24,8 @@ from twin.startup import estimate_gains
 #: fewer moves than this tell no gain
 MIN_MOVES = 6
 _SMALL_MOVE = 0.02  # mm
-_FEW_SETUPS = 2
+#: a bootstrap over so few set-ups tells nothing
+FEW_SETUPS = 2
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,13 @@ def measure_batch_gains(frame: pd.DataFrame) -> BatchGains:
     gap = float(estimate_gains(moves, ("gap",))[0]) if enough else float("nan")
     scatter = frame[(frame.srel > 0) & (frame.weight_rsd > 0)]
     return BatchGains(gap, float((scatter.srel / scatter.weight_rsd).median()), strength_trend(moves).exponent)
+
+
+def regression_over_all(frame: pd.DataFrame) -> tuple[float, float]:
+    """(dF/d fill, dF/d gap) in kN/mm of a plain regression over all batches; loop and set-ups make it meaningless."""
+    columns = np.column_stack([np.ones(len(frame)), frame.fill, frame.gap])
+    slopes = np.linalg.lstsq(columns, frame.force.to_numpy(dtype=float), rcond=None)[0]
+    return float(slopes[1]), float(slopes[2])
 
 
 def gap_gain_variants(frame: pd.DataFrame) -> dict[str, float]:
@@ -115,7 +123,7 @@ def resample_setups(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFra
 
 def bootstrap_gains(frame: pd.DataFrame, resamples: int, seed: int = 0) -> pd.DataFrame:
     """Gains of each resample of set-ups, one row each: ``gap``, ``mass``, ``exponent``; none of one or two set-ups."""
-    if frame.setup.nunique() <= _FEW_SETUPS:
+    if frame.setup.nunique() <= FEW_SETUPS:
         resamples = 0
     rng = np.random.default_rng(seed)
     rows = [vars(measure_batch_gains(resample_setups(frame, rng))) for _ in range(resamples)]

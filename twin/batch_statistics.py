@@ -15,21 +15,22 @@ FloatArray = npt.NDArray[np.float64]
 
 #: name, unit, whether the mean over the batches used was fitted
 QUANTITIES = (
-    ("fill depth", "mm", True),
-    ("force", "kN", True),
-    ("pressure", "MPa", True),
+    ("fill depth at the recorded weight", "mm", True),
+    ("force at the recorded gap", "kN", True),
+    ("gap at the recorded force", "mm", True),
     ("tensile strength", "MPa", True),
     ("hardness", "N", True),
     ("thickness", "mm", True),
     ("SREL, median", "%", False),
 )
+_LONGEST_STEP = 0.1  # mm
 
 
 def batch_statistics(parameters: Mapping[str, float], used: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
     """Means over batches, of SREL the median, measured and of the model.
 
-    The model is given each batch's gap and speed, the mean weight of the batches used (the weight loop's target), and
-    for SREL the batch's weight RSD; for the fill depth its weight.
+    The model is given the mean weight of the batches used (the weight loop's target), each batch's speed, and what the
+    row names; the last four rows are at the recorded force, which a loop holds, and SREL takes the batch's weight RSD.
 
     Args:
         parameters: of the calibration.
@@ -76,8 +77,10 @@ def _means(parameters: Mapping[str, float], frame: pd.DataFrame, fill: float) ->
     if frame.empty:
         return {name: (np.nan, np.nan) for name, _, _ in QUANTITIES}
     function = PressFunction(parameters)
-    rows = function.rows(fill, frame.gap, frame.speed)
-    force, mass, slope = function.force_and_weight(rows)
+    there, mass, _ = function.force_and_weight(function.rows(fill, frame.gap, frame.speed))
+    force = frame.force.to_numpy(dtype=float)
+    rows = function.rows(fill, _gap_at(function, fill, frame), frame.speed)
+    slope = function.force_and_weight(rows)[2]
     at = dict(zip(OUTPUTS, function.evaluate(rows).T, strict=True))
     area = np.pi / 4.0 * parameters["tooling_diameter"] ** 2
     # the press fills the mean weight at the mean fill depth, so that both scale from there
@@ -88,15 +91,30 @@ def _means(parameters: Mapping[str, float], frame: pd.DataFrame, fill: float) ->
     strong = frame.index.isin(known.index)
     srel = slope[:, 0, 3] / force * frame.weight_rsd.to_numpy(dtype=float)
     told = frame.srel.notna().to_numpy() & np.isfinite(srel)
-    return {
-        "fill depth": (float(frame.fill[weighed].mean()), float(needed.mean())),
-        "force": (float(frame.force.mean()), float(force.mean())),
-        "pressure": (1e3 * float(frame.force.mean()) / area, 1e3 * float(force.mean()) / area),
-        "tensile strength": (float(known.strength.mean()), _mean(at["tensile_strength"][strong])),
-        "hardness": (float(known.hardness.mean()), _mean(at["hardness"][strong])),
-        "thickness": (float(known.thickness.mean()), _mean(at["thickness"][strong])),
-        "SREL, median": (float(frame.srel[told].median()), float(np.median(srel[told])) if told.any() else np.nan),
-    }
+    values = (
+        (float(frame.fill[weighed].mean()), float(needed.mean())),
+        (float(force.mean()), float(there.mean())),
+        (float(frame.gap.mean()), float(rows[:, 1].mean())),
+        (float(known.strength.mean()), _mean(at["tensile_strength"][strong])),
+        (float(known.hardness.mean()), _mean(at["hardness"][strong])),
+        (float(known.thickness.mean()), _mean(at["thickness"][strong])),
+        (float(frame.srel[told].median()), float(np.median(srel[told])) if told.any() else np.nan),
+    )
+    return {name: pair for (name, _, _), pair in zip(QUANTITIES, values, strict=True)}
+
+
+def _gap_at(function: PressFunction, fill: float, frame: pd.DataFrame) -> FloatArray:
+    """The gap in mm at which each batch's force results, with the mass of ``fill``; Newton's method."""
+    gap = np.full(len(frame), float(frame.gap.min()))
+    target = frame.force.to_numpy(dtype=float)
+    for _ in range(60):
+        force, _, slope = function.force_and_weight(function.rows(fill, gap, frame.speed))
+        # force falls with the gap, ever slower: steps from the loaded side do not overshoot
+        step = (target - force) / np.minimum(slope[:, 0, 1], -1e-3)
+        gap = gap + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
+        if np.abs(step).max(initial=0.0) < 1e-9:
+            break
+    return gap
 
 
 def _mean(values: FloatArray) -> float:

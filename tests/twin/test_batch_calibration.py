@@ -60,6 +60,14 @@ def test_noise_widens_the_intervals_and_they_hold_the_true_gain(known: BatchCali
     assert known.resamples == (20, 20)
 
 
+def test_two_set_ups_give_no_intervals(tmp_path: Path) -> None:
+    write_batches(tmp_path, recorded_batches(setups=2))
+    found = calibrate_batches(tmp_path, 9, resamples=20, train=1.0)
+    assert found.resamples == (0, 20)
+    assert all(p.ci95 is None for p in found.parameters)
+    assert np.isnan(found.gains[1].measured_ci95).all()
+
+
 def test_a_regression_over_all_set_ups_would_miss_the_gain(plant: Path) -> None:
     frame = read_batches(plant, 9).frame
     slope = np.polyfit(frame.gap, frame.force, 1)[0]
@@ -89,6 +97,16 @@ def test_the_model_has_the_mean_mass_and_force(known: BatchCalibration) -> None:
     force, weight = function.evaluate(function.rows(point["fill"], point["gap"], point["speed"]))[0, :2]
     assert force == pytest.approx(point["force"], abs=0.02)
     assert weight == pytest.approx(point["weight"], rel=1e-3)
+
+
+def test_batch_means_of_the_press_that_made_them_are_those_of_the_model(tmp_path: Path) -> None:
+    write_batches(tmp_path, recorded_batches(noise=0.0))
+    s = calibrate_batches(tmp_path, 9, resamples=0).statistics.set_index("quantity")
+    assert s.model["gap at the recorded force"] == pytest.approx(s.measured["gap at the recorded force"], abs=0.01)
+    for name in ("fill depth at the recorded weight", "force at the recorded gap", "hardness", "thickness"):
+        assert s.model[name] == pytest.approx(s.measured[name], rel=0.03)
+    # not fitted, of batches that were not seen
+    assert s.later_model["SREL, median"] == pytest.approx(s.later_measured["SREL, median"], rel=0.08)
 
 
 def test_a_set_up_ends_where_another_product_a_pause_or_a_speed_comes_between() -> None:
@@ -204,6 +222,11 @@ def calibration(request: pytest.FixtureRequest) -> BatchCalibration:
 
 def test_the_gain_of_the_mass_is_predicted_without_having_been_fitted(calibration: BatchCalibration) -> None:
     assert calibration.gains[2].deviation == pytest.approx(0.0, abs=TOLERANCE)
+
+
+def test_batch_means_are_met_where_they_were_fitted(calibration: BatchCalibration) -> None:
+    fitted = calibration.statistics[calibration.statistics.fitted]
+    assert fitted.model.to_numpy() == pytest.approx(fitted.measured.to_numpy(), rel=0.03)
 
 
 def test_later_batches_show_the_gain_of_the_gap_that_the_earlier_ones_gave(calibration: BatchCalibration) -> None:
