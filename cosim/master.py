@@ -286,6 +286,8 @@ class Simulation:
         recorder, self._recorder = self._recorder, None
         try:
             if recorder is not None:
+                if not self._error:
+                    recorder.finish(self.completed_steps, self.time, self.system.signals)
                 recorder.close(
                     complete=(self.completed_steps >= self.steps or bool(self.stopped)) and not self._error,
                     simulated_time=self.time,

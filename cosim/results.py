@@ -140,6 +140,14 @@ class Results:
             found.update(dict.fromkeys(matching))
         return list(found)
 
+    def common_end(self, signals: Iterable[str]) -> float:
+        """The last time in s at which all of these signals have a row of their own; NaN where there is none."""
+        times: set[float] | None = None
+        for group in self.groups_of(signals):
+            own = set(self.frame(group.signals[:1]).index)
+            times = own if times is None else times & own
+        return max(times, default=float("nan")) if times else float("nan")
+
     def frame(
         self,
         signals: Signals | None = None,

@@ -47,6 +47,8 @@ def kpis_of(scenario: Scenario, results: Results, wall_time: float | None = None
         extra += expression.signals
     signals = [s for s in dict.fromkeys([*section.signals(), *extra]) if s in known]
     frame = results.frame(signals)
+    if not results.complete and len(results.groups) > 1:
+        frame = frame.loc[: results.common_end(signals)]  # groups of a run that was broken off end at different times
     return compute(scenario, section, frame, known, wall_time)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosim import build_system, simulate
+from cosim import Results, build_system, simulate
 from cosim.recording import selections
 from fmus.errors import GalenicError
 
@@ -32,6 +32,27 @@ def test_groups_are_recorded_at_their_own_rates(scenario, tmp_path, kernel):
     joined = results.frame(whole.columns)
     assert joined.index.equals(whole.index)
     assert not joined.isna().to_numpy().any()
+
+
+def test_all_groups_end_with_the_run(scenario, tmp_path):
+    record = "record: [{signals: [first.*], every: 30 ms}, {signals: ['*'], every: 70 ms}]\n"
+    results = simulate(scenario(CHAIN + record), out=tmp_path)
+    first, second = results.frame("first.y"), results.frame("second.y")
+    assert first.index[-2:].to_list() == pytest.approx([0.99, 1.0])
+    assert second.index[-2:].to_list() == pytest.approx([0.98, 1.0])
+    assert results.common_end(results.signals) == pytest.approx(1.0)
+    assert not results.frame().isna().to_numpy().any()
+
+
+def test_a_run_that_fails_records_nothing_of_the_step_that_failed(scenario, tmp_path):
+    record = "record: [{signals: [a.u], every: 70 ms}, {signals: ['*']}]\n"
+    with pytest.raises(GalenicError, match="became nan"):
+        simulate(scenario("components: {a: {fmu: lag.fmu, parameters: {nan_at: 0.5}}}\n" + record), out=tmp_path)
+    results = Results.open(tmp_path)
+    assert results.frame("a.y").index[-1] == 0.5
+    assert results.frame("a.u").index[-1] == pytest.approx(0.49)
+    assert results.common_end(["a.u", "a.y"]) == pytest.approx(0.49)
+    assert not results.frame().loc[:0.49].isna().to_numpy().any()
 
 
 def test_stepping_one_by_one_records_the_same(scenario, tmp_path):
