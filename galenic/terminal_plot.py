@@ -49,24 +49,55 @@ class History:
 
     def columns(self, signal: int, count: int, end: float) -> tuple[FloatArray, FloatArray]:
         """Least and greatest value in each of ``count`` equal spans of 0 to ``end`` (s); NaN outside the data."""
-        begin = np.arange(_BUCKETS) * self.width
+        begin: FloatArray = np.arange(_BUCKETS, dtype=np.float64) * self.width
         known = np.isfinite(self.low[:, signal]) & (begin <= end)
-        column = np.minimum((begin[known] * count / max(end, 1e-300)).astype(np.int64), count - 1)
-        low, high = np.full(count, np.nan), np.full(count, np.nan)
-        np.fmin.at(low, column, self.low[known, signal])
-        np.fmax.at(high, column, self.high[known, signal])
-        present = np.flatnonzero(np.isfinite(low))
-        if len(present):
-            between = np.arange(present[0], present[-1] + 1)
-            empty = between[np.isnan(low[between])]
-            low[empty] = high[empty] = np.interp(empty, present, 0.5 * (low[present] + high[present]))
-        return low, high
+        place: FloatArray = begin[known] / max(end, 1e-300)
+        return _spread(place, self.low[known, signal], self.high[known, signal], count)
 
     def _widen(self) -> None:
         for values, pick, rest in ((self.low, np.fmin, np.nan), (self.high, np.fmax, np.nan)):
             values[: _BUCKETS // 2] = pick(values[0::2], values[1::2])
             values[_BUCKETS // 2 :] = rest
         self.width *= 2.0
+
+
+class Window:
+    """The last ``span`` s of signals, row by row; what is older is forgotten."""
+
+    def __init__(self, signals: int, span: float) -> None:
+        self.last: FloatArray = np.full(signals, np.nan)
+        self._span = span
+        self._times: FloatArray = np.zeros(0)
+        self._values: FloatArray = np.zeros((0, signals))
+
+    def add(self, times: FloatArray, values: FloatArray) -> None:
+        """As `History.add`."""
+        if len(times):
+            self.last = values[-1]
+            self._times, self._values = np.append(self._times, times), np.vstack([self._values, values])
+            kept = self._times >= times[-1] - self._span
+            self._times, self._values = self._times[kept], self._values[kept]
+
+    def columns(self, signal: int, count: int, end: float) -> tuple[FloatArray, FloatArray]:
+        """As `History.columns`, of the time from ``end - span`` on."""
+        begin = max(0.0, end - self._span)
+        known = np.isfinite(self._values[:, signal]) & (self._times >= begin)
+        values = self._values[known, signal]
+        return _spread((self._times[known] - begin) / max(end - begin, 1e-300), values, values, count)
+
+
+def _spread(place: FloatArray, low: FloatArray, high: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+    """Ranges at places from 0 to 1 brought into ``count`` columns; columns between are filled along a line."""
+    column = np.minimum((place * count).astype(np.int64), count - 1)
+    least, most = np.full(count, np.nan), np.full(count, np.nan)
+    np.fmin.at(least, column, low)
+    np.fmax.at(most, column, high)
+    present = np.flatnonzero(np.isfinite(least))
+    if len(present):
+        between = np.arange(present[0], present[-1] + 1)
+        empty = between[np.isnan(least[between])]
+        least[empty] = most[empty] = np.interp(empty, present, 0.5 * (least[present] + most[present]))
+    return least, most
 
 
 @dataclass

@@ -17,7 +17,7 @@ from fmus.errors import GalenicError
 from fmus.quantity import conversion
 from galenic.panels import Panel, panels_of
 from galenic.progress import clock_text
-from galenic.terminal_plot import Canvas, History, edge_label, limits, mark
+from galenic.terminal_plot import Canvas, History, Window, edge_label, limits, mark
 
 if TYPE_CHECKING:
     from cosim import Results
@@ -35,13 +35,14 @@ class WatchView:
     Args:
         folder: of the run.
         signals: names or patterns to draw; empty for the panels of the scenario.
+        last: draw only this much of the simulated time, in s; None for all of it.
 
     Raises:
         GalenicError: the folder holds no results, or a signal was not recorded.
     """
 
-    def __init__(self, folder: Path, signals: Sequence[str] = ()) -> None:
-        self._folder, self._signals = folder, tuple(signals)
+    def __init__(self, folder: Path, signals: Sequence[str] = (), last: float | None = None) -> None:
+        self._folder, self._signals, self._last = folder, tuple(signals), last
         self._time = 0.0
         self._begin()
 
@@ -63,8 +64,7 @@ class WatchView:
             new = self._follower.poll()
         for rows in new:
             if rows.signals not in self._histories:
-                width = float(self.results.metadata.get("step_size") or 1.0) / 2
-                self._histories[rows.signals] = History(len(rows.signals), width)
+                self._histories[rows.signals] = self._new_history(len(rows.signals))
             self._histories[rows.signals].add(rows.times, rows.values)
             self._time = max(self._time, float(rows.times[-1]))
         if new:
@@ -101,7 +101,7 @@ class WatchView:
         self._panels = _panels(results, self._signals)
         names = dict.fromkeys(signal for panel in self._panels for signal in panel.signals)
         self._follower = Follower(self._folder, list(names))
-        self._histories: dict[tuple[str, ...], History] = {}
+        self._histories: dict[tuple[str, ...], History | Window] = {}
         self._seen: deque[tuple[float, float]] = deque()
         self._time = 0.0
 
@@ -162,11 +162,17 @@ class WatchView:
         rows = [head]
         for label, line in zip(labels, canvas.lines(), strict=True):
             rows.append(Text(f"{label:>{_LABEL - 1}} ", style="dim").append_text(line))
+        begin = clock_text(0.0 if self._last is None else max(0.0, self._time - self._last))
         end = clock_text(self._time)
-        rows.append(Text(" " * _LABEL + "0" + f"{end:>{width - 1}}", style="dim"))
+        rows.append(Text(" " * _LABEL + begin + f"{end:>{width - len(begin)}}", style="dim"))
         return Text("\n").join(rows)
 
-    def _history_of(self, signal: str) -> tuple[History, int] | None:
+    def _new_history(self, signals: int) -> History | Window:
+        if self._last is not None:
+            return Window(signals, self._last)
+        return History(signals, float(self.results.metadata.get("step_size") or 1.0) / 2)
+
+    def _history_of(self, signal: str) -> tuple[History | Window, int] | None:
         for names, history in self._histories.items():
             if signal in names:
                 return history, names.index(signal)

@@ -13,7 +13,7 @@ EPILOG = """Examples:
 
     galenic watch runs/tablet_line-20250101-120000
 
-    galenic watch runs/trial --signals "press.*weight" --signals blender.holdup"""
+    galenic watch runs/trial --last "30 min" --signals "press.*weight" --signals blender.holdup.mass"""
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +27,9 @@ def watch(
         list[str] | None,
         typer.Option(help="Draw what has this name or pattern instead of the scenario's panels. May be given again."),
     ] = None,
+    last: Annotated[
+        str | None, typer.Option(help='Draw only the last so much simulated time, such as "30 min".')
+    ] = None,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the run.")] = 1.0,
 ) -> None:
     """Draw a run in the terminal while it goes on in another, until it ends. Ctrl-C leaves the run alone.
@@ -38,12 +41,14 @@ def watch(
 
     from rich.live import Live
 
+    from cosim.results import seconds
     from galenic.console import output
     from galenic.session import newest_run
     from galenic.watch_view import WatchView
 
     console = output()
-    view = WatchView(run or newest_run(), signals or ())
+    span = None if last is None else seconds("--last", last)
+    view = WatchView(run or newest_run(), signals or (), span)
     view.refresh()
     if not console.is_terminal or view.ended:
         console.print(view.render(console))

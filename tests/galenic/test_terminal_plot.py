@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galenic.terminal_plot import Canvas, History, edge_label, limits
+from galenic.terminal_plot import Canvas, History, Window, edge_label, limits
 
 
 def drawn(values: list[float], width: int, height: int, ascii_only: bool = True) -> list[str]:
@@ -47,6 +47,17 @@ def test_a_history_keeps_extremes_in_a_memory_that_does_not_grow() -> None:
     spike = history.columns(1, 60, 99_999.0)[1]
     assert np.flatnonzero(spike == 50.0).tolist() == [46]  # of 60, at 0.778 of the time
     assert history.last.tolist() == values[-1].tolist()
+
+
+def test_a_window_has_the_last_rows_alone() -> None:
+    window = Window(1, 10.0)
+    for t in range(100):
+        window.add(np.array([float(t)]), np.array([[float(t)]]))
+    low, high = window.columns(0, 11, 99.0)
+    assert low.tolist() == high.tolist()
+    assert low[0] == 89.0
+    assert low[-1] == 99.0
+    assert window.last.tolist() == [99.0]
 
 
 def test_few_rows_fill_all_columns_between_them() -> None:

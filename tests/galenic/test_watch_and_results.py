@@ -84,6 +84,17 @@ def test_rate_and_time_left_are_of_late(tmp_path: Path) -> None:
     assert "10 x real time, 0:00:06 left" in shown
 
 
+def test_the_last_part_of_a_run_can_be_looked_at_alone(tmp_path: Path) -> None:
+    into = recorder(tmp_path)
+    feed(into, range(101))
+    into.close(True)
+    shown = picture(WatchView(tmp_path, ["press.force"], last=20.0), terminal())
+    axis = shown.splitlines()[-1].split()
+    assert axis == ["0:01:20", "0:01:40"]
+    assert any(line.split()[:1] == ["100.0"] for line in shown.splitlines())
+    assert any(line.split()[:1] == ["80.0"] for line in shown.splitlines())
+
+
 def test_a_run_that_fell_silent_says_so(tmp_path: Path) -> None:
     into = recorder(tmp_path)
     feed(into, range(10))
@@ -178,6 +189,7 @@ def test_results_are_shown_and_exported(write: Write, command: Command) -> None:
         (["results", "run", "--every", "soon", "--csv", "a.csv"], "every:"),
         (["watch", "none"], "holds no results"),
         (["watch", "run", "--signals", "press.wait"], "was not recorded"),
+        (["watch", "run", "--last", "soon"], "--last:"),
         (["watch"], "there is no run below"),
     ],
 )
