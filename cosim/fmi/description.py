@@ -137,7 +137,7 @@ class Description:
         token: what `instantiate` has to be told.
         variables: by name, in the order of the file.
         can: its capabilities.
-        states: value references and sizes of the continuous states, in the order of the model structure.
+        states: number of continuous states.
         indicators: number of event indicators.
         dependencies: for each output with an entry in the model structure, by name, the names of the variables on
             which it depends directly; None: on all.
@@ -151,7 +151,7 @@ class Description:
     token: str
     variables: dict[str, Variable]
     can: Capabilities
-    states: tuple[tuple[int, int], ...] = ()
+    states: int = 0
     indicators: int = 0
     dependencies: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     initial_dependencies: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
@@ -210,11 +210,7 @@ def describe(
         token=str(described.instantiationToken),
         variables=variables,
         can=_capabilities(attributes.get(TAGS[chosen], {}), chosen),
-        states=tuple(
-            (int(u.variable.derivative.valueReference), variables[u.variable.name].size)
-            for u in described.derivatives
-            if u.variable.derivative is not None
-        ),
+        states=sum(variables[u.variable.name].size for u in described.derivatives),
         indicators=_indicators(described, variables),
         dependencies=_dependencies(described.outputs),
         initial_dependencies=_dependencies(described.initialUnknowns),

@@ -50,7 +50,7 @@ class ModelExchange:
             self._count = self._number("GetNumberOfContinuousStates")
             self._indicators = self._number("GetNumberOfEventIndicators")
         else:
-            self._count = sum(size for _, size in instance.description.states)
+            self._count = instance.description.states
             self._indicators = instance.description.indicators
         self._states, self._nominals = np.zeros(self._count), np.ones(self._count)
         self._z, self._z_between = np.zeros(self._indicators), np.zeros(self._indicators)

@@ -34,7 +34,7 @@ def members(file: Path) -> list[zipfile.ZipInfo]:
     Raises:
         GalenicError: names the member at fault.
     """
-    if file.is_dir() or not zipfile.is_zipfile(file):
+    if not file.is_file() or not zipfile.is_zipfile(file):
         raise GalenicError(f"{file} is not an FMU: it is no zip archive", cure=_REBUILD)
     try:
         with zipfile.ZipFile(file) as archive:

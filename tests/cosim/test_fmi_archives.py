@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import stat
 import tempfile
@@ -306,3 +307,10 @@ def test_nothing_is_left_behind_by_a_run(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("galenic-*"))) == 1
     component.terminate()
     assert not list(tmp_path.glob("galenic-*"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.fmu")
+    with pytest.raises(GalenicError, match="no zip archive"):
+        open_archive(tmp_path / "pipe.fmu")
