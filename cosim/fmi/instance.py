@@ -16,6 +16,7 @@ from cosim.fmi.access import Access, function_name, kind_of, typed
 from cosim.fmi.description import Description, Value, Variable
 from cosim.fmi.library import Library
 from cosim.fmu_log import FmuLog
+from fmus.errors import GalenicError
 
 OK, WARNING, DISCARD, ERROR, FATAL, PENDING = range(6)
 _STATUS = ("OK", "Warning", "Discard", "Error", "Fatal", "Pending")
@@ -27,6 +28,14 @@ class FmuFailureError(Exception):
     def __init__(self, what: str, status: int | None = None) -> None:
         super().__init__(what)
         self.what, self.status = what, status
+
+
+class FmuEndedError(GalenicError):
+    """An FMU asked to end the simulation at ``time`` in s, and its outputs are those of then: no failure of its own."""
+
+    def __init__(self, error: GalenicError, time: float) -> None:
+        super().__init__(error.message, cure=error.cure, file=error.file, line=error.line)
+        self.time = time
 
 
 @dataclass(frozen=True)

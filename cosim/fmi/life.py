@@ -18,7 +18,7 @@ from cosim.fmi.description import CO_SIMULATION, Interface, Value
 from cosim.fmi.exchange import STOPPED, TERMINATED, Exchange
 from cosim.fmi.fmi2 import Fmi2
 from cosim.fmi.fmi3 import Fmi3
-from cosim.fmi.instance import DISCARD, FmuFailureError, Instance, StepEnd
+from cosim.fmi.instance import DISCARD, FmuEndedError, FmuFailureError, Instance, StepEnd
 from cosim.fmi.library import Library, resource_location
 from cosim.fmi.model_exchange import ModelExchange
 from cosim.fmi.start import set_start_values
@@ -195,7 +195,8 @@ class FmuLife(FmuVariables):
             The time in s where the FMU stopped before the end, its events handled; None if it came to the end.
 
         Raises:
-            GalenicError: the FMU reports an error, or asks to end the simulation.
+            FmuEndedError: the FMU asks to end the simulation.
+            GalenicError: it reports an error.
         """
         _, _, stepper = self._running()
         t, h = communication_point, step_size
@@ -243,6 +244,17 @@ class FmuLife(FmuVariables):
             reached = stopped.time
         self._go_on(reached, reached, end)
         self.get_outputs()
+
+    def ended(self, t: float) -> NoReturn:
+        """Read the outputs and say that the FMU asked to end the simulation at ``t`` in s. Raises FmuEndedError."""
+        self._time = t
+        with suppress(GalenicError):
+            self.get_outputs()
+        error = GalenicError(
+            f"component '{self.name}' asked to end the simulation at t = {self._time:.6g} s{self._last_messages()}",
+            cure="choose a shorter duration, or other parameters; the results up to here are kept",
+        )
+        raise FmuEndedError(self._locate(error), self._time)
 
     def terminate(self) -> None:
         """Terminate and free the instance, unload the library, remove the unpacked files. May be called twice."""
@@ -306,7 +318,7 @@ class FmuLife(FmuVariables):
     def _reached(self, end: StepEnd, t: float, h: float) -> float | None:
         self._time = end.time
         if end.terminate:
-            self._ended()
+            self.ended(end.time)
         return end.time if end.time < t + h - TINY * h else None
 
     def _step_failed(self, status: int, what: str, t: float, h: float) -> None:
@@ -314,8 +326,7 @@ class FmuLife(FmuVariables):
         instance, exchange, _ = self._running()
         self._time = t
         if status == TERMINATED:
-            self._time = exchange.reached
-            self._ended()
+            self.ended(exchange.reached)
         if status == STOPPED:
             self._go_on(exchange.reached, t, t + h)
             return
@@ -361,14 +372,6 @@ class FmuLife(FmuVariables):
                 cure="look at the component's inputs just before; the results up to here are kept",
             )
         ) from failure
-
-    def _ended(self) -> NoReturn:
-        raise self._locate(
-            GalenicError(
-                f"component '{self.name}' asked to end the simulation at t = {self._time:.6g} s{self._last_messages()}",
-                cure="choose a shorter duration, or other parameters; the results up to here are kept",
-            )
-        )
 
     def _told(self, failure: FmuFailureError) -> str:
         if failure.status is None or self.instance is None:

@@ -7,9 +7,9 @@ import math
 import pytest
 from odd_fmu import write_odd
 
+from cosim.fmi.instance import FmuEndedError
 from cosim.fmu_archive import FmuArchive, open_archive
 from cosim.fmu_component import FmuComponent
-from fmus.errors import GalenicError
 
 G, RESTITUTION, TICK = 9.81, 0.7, 0.3
 WAYS = {
@@ -134,9 +134,11 @@ def test_an_fmu_that_asks_to_end_says_when(odd, way):
     component.initialize(0.0)
     for k in range(5):
         component.do_step(0.1 * k, 0.1)
-    with pytest.raises(GalenicError, match=r"asked to end the simulation at t = 0\.6") as caught:
+    with pytest.raises(FmuEndedError, match=r"asked to end the simulation at t = 0\.6") as caught:
         component.do_step(0.5, 0.5 if way != "co_simulation" else 0.1)
     assert caught.value.cure
+    assert caught.value.time == pytest.approx(0.6)
+    assert value(component, "h") == pytest.approx(height(0.6), abs=1e-5)
     component.terminate()
 
 
