@@ -96,6 +96,8 @@ def _check_interface(archive: FmuArchive) -> None:
         raise GalenicError(f"{file} is an FMI {description.fmiVersion} FMU, which cannot run here", cure=cure)
     offered = interfaces(description)
     if not offered:
+        if description.scheduledExecution is not None:
+            raise GalenicError(f"{file} has Scheduled Execution alone, whose clocks cannot run here", cure=cure)
         names = " and no ".join(INTERFACE_NAMES.values())
         raise GalenicError(f"{file} has no {names} interface", cure=cure)
     ticking = [v.name for v in description.modelVariables if v.type == "Clock" or v.clocks]
