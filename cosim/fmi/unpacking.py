@@ -64,7 +64,8 @@ def _why_refused(member: zipfile.ZipInfo) -> str:
     parts = [part for part in name.split("/") if part not in {"", "."}]
     if ".." in parts:
         return "leads out of the archive"
-    if not parts or any(_SYSTEM.search(part) or _DEVICES.fullmatch(part) for part in parts):
+    odd = any(_SYSTEM.search(part) or _DEVICES.fullmatch(part) for part in parts)
+    if not parts or (odd and not name.startswith(_SKIPPED)):  # what is never unpacked may be called as it likes
         return "is no name that every system takes"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a symbolic link"

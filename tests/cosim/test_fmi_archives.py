@@ -196,6 +196,15 @@ def test_a_member_that_leads_elsewhere_is_refused_by_name(tmp_path, name, reason
     assert not list(tmp_path.parent.glob("out.txt"))
 
 
+def test_documentation_may_have_any_name_because_it_stays_packed(tmp_path):
+    file = write_fmu(tmp_path / "documented.fmu")
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("documentation/what is it?.html", b"<html/>")
+    component = FmuComponent("documented", open_archive(file))
+    component.initialize(0.0)
+    component.terminate()
+
+
 @FUZZ
 @given(name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=40))
 def test_any_name_is_refused_or_stays_inside(tmp_path, name):
