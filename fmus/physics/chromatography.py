@@ -15,7 +15,7 @@ import casadi as ca
 from fmus.model import UnitModel
 
 # far below this step from cell to cell [g/L] convection is first order, so that the limiter is smooth where all is even
-_FLAT = 1e-8
+_FLAT = 1e-4
 
 
 @dataclass(frozen=True)
