@@ -23,7 +23,6 @@ _RECOVERED, _WASH, _ELUTION, _CLEANING, _EQUILIBRATION, _READY = range(len(PHASE
 # what is due within this time [s], or this close to the switching breakthrough [%], happens together
 _TOGETHER = 1e-6
 _CLOSE = 1e-7
-_NEVER = 1e12
 
 
 @dataclass(frozen=True)
