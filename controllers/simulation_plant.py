@@ -29,6 +29,8 @@ class SimulationPlant:
     def __init__(self, scenario: Scenario, parameters: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         bare: dict[str, Any] = {
             "disturbances": [],
+            "actions": [],
+            "stop_when": [],
             "sensors": {},
             "controllers": {},
             "plot": [],

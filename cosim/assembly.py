@@ -183,6 +183,8 @@ def _value(
     component: FmuComponent, key: str, raw: Any, section: str, path: KeyPath, source: Scenario | Source
 ) -> float:
     """A checked parameter or start value in the variable's unit."""
+    if isinstance(raw, DistributionSpec):
+        raise source.error(path, f"'{key}' decides the size of arrays and cannot be drawn", "give one value")
     port = _known_port(component, key, section, path, source)
     try:
         # "20 1" and "20" are both dimensionless
