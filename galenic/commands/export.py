@@ -126,7 +126,7 @@ def _models(target: str) -> list[UnitModel]:
             f"there is no unit or scenario '{target}'", cure=nearest(target, [*unit_names(), *scenario_names()])
         )
     scenario = load_scenario(target)
-    bare = scenario.model_copy(update={"controllers": {}, "disturbances": [], "sensors": {}, "record": "all"})
+    bare = scenario.model_copy(update={"controllers": {}, "disturbances": [], "actions": [], "stop_when": [], "sensors": {}, "record": "all"})
     models = []
     for component in build_system(bare).components:
         unit = scenario.components[component.name].unit
