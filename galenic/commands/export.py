@@ -126,7 +126,9 @@ def _models(target: str) -> list[UnitModel]:
             f"there is no unit or scenario '{target}'", cure=nearest(target, [*unit_names(), *scenario_names()])
         )
     scenario = load_scenario(target)
-    bare = scenario.model_copy(update={"controllers": {}, "disturbances": [], "actions": [], "stop_when": [], "sensors": {}, "record": "all"})
+    unwanted = ("actions", "stop_when", "disturbances", "sensors", "controllers")
+    empty = {key: type(getattr(scenario, key))() for key in unwanted}
+    bare = scenario.model_copy(update={**empty, "record": "all"})
     models = []
     for component in build_system(bare).components:
         unit = scenario.components[component.name].unit
