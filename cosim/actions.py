@@ -173,7 +173,6 @@ class Actions:
         self.output_values: FloatArray = np.array([port.start or 0.0 for port in self.outputs])
         self._held: dict[str, list[Hold]] = {}
         self._before: dict[str, float] = {}
-        self._log: list[dict[str, Any]] = []
 
     def bind(self, system: System) -> None:
         """Work on this system from now on. Called once, when it is built."""
@@ -181,7 +180,7 @@ class Actions:
         self._index = system.index
         for condition in self._conditions():
             condition.bind(system.index, system.signals)
-        system.notes["actions"] = self._log
+        system.notes["actions"] = []
 
     def begin(self, t: float) -> None:
         """Apply what holds from the start, before the components initialise and conditions can be told."""
@@ -209,7 +208,7 @@ class Actions:
         self._write(t)
 
     def state(self) -> dict[str, Any]:
-        """All that changes while it runs, as plain numbers, lists and mappings; the system keeps its signals itself."""
+        """All that changes while it runs, as plain numbers, lists and mappings; the system keeps signals and notes."""
         return {
             "actions": [
                 [a.active, a.armed, a.began, [[h.began, h.begin_value] for h in a.holds]] for a in self.actions
@@ -219,7 +218,6 @@ class Actions:
                 signal: [self._number_of(hold) for hold in holds] for signal, holds in self._held.items() if holds
             },
             "before": dict(self._before),
-            "log": list(self._log),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -238,7 +236,6 @@ class Actions:
             for signal, numbers in state["held"].items()
         }
         self._before = dict(state["before"])
-        self._log[:] = state["log"]
 
     def _number_of(self, hold: Hold) -> tuple[int, int]:
         return next(
@@ -301,5 +298,6 @@ class Actions:
         self._signals[self._index[f"{NAME}.{action.name}"]] = float(action.active)
 
     def _note(self, t: float, what: str, name: str) -> None:
-        if len(self._log) < _LOGGED:
-            self._log.append({"time": t, "event": what, "name": name})
+        log = self._system.notes["actions"]  # a checkpoint puts another list there
+        if len(log) < _LOGGED:
+            log.append({"time": t, "event": what, "name": name})

@@ -343,3 +343,46 @@ def test_any_action_builds_or_gives_a_clear_error(fmus, entry):
     else:
         message = "built"
     assert message
+
+
+LINE = """\
+scenario: galenic/1
+duration: 100 s
+communication_step: 1 s
+components:
+  feeder: {unit: loss_in_weight_feeder}
+  blender: {unit: continuous_blender}
+connections: [feeder.outlet -> blender.inlet_1]
+sensors: {scale: {measures: blender.outlet.mass_flow, period: 2 s, noise: 0.1 kg/h}}
+disturbances:
+  - {signal: feeder.flow_disturbance, noise: {std: 2 %, time_constant: 2 s}}
+  - {signal: feeder.lot.bulk_density, lots: {every: 40 s, material: smcc, property: bulk_density}}
+actions:
+  - {name: hold, at: 20 s, until: 60 s, override: {blender.inlet_1.mass_flow: 5 kg/h}}
+  - {name: ramp, at: 30 s, ramp: {blender.impeller_speed: 250 rpm}, over: 30 s}
+  - name: dry
+    when: time > 20 s
+    for: 5 s
+    lasting: 10 s
+    fault: {scale: {bias: 1 kg/h, noise: 1 kg/h, dropout: 20 %}}
+  - name: jam
+    at: 50 s
+    when: blender.outlet.mass_flow > 0
+    until: time > 90 s
+    fault: {blender.inlet_1.api_fraction: {freeze: true}}
+"""
+
+
+@pytest.mark.parametrize("kernel", ["python", "native"])
+@pytest.mark.parametrize("broken_off", [28, 45, 70])
+def test_a_run_with_actions_goes_on_from_a_checkpoint_to_the_bit(scenario, tmp_path, broken_off, kernel):
+    loaded = scenario(LINE + f"master: {{kernel: {kernel}}}\n", header="")
+    whole = simulate(loaded, out=tmp_path / "whole")
+    with Simulation(loaded, out=tmp_path / "broken", checkpoint_every=5.0) as broken:
+        broken.step(broken_off)
+    with Simulation(loaded, out=tmp_path / "broken", checkpoint_every=5.0) as resumed:
+        resumed.resume()
+        resumed.run()
+    found = Results.open(tmp_path / "broken")
+    assert found.frame().equals(whole.frame())
+    assert found.metadata["actions"] == whole.metadata["actions"]
