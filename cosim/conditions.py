@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from cosim.component import FloatArray, KeyPath
-from cosim.expressions import Context, Expression, ExpressionError, parse_expression
+from cosim.expression_functions import Context
+from cosim.expressions import Expression, ExpressionError, parse_expression
 from cosim.scenario import Scenario
 from fmus.errors import GalenicError
 

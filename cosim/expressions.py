@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from cosim.component import FloatArray
+from cosim.expression_functions import COMPARE, FUNCTIONS, OVER_TIME, REDUCTIONS, Context
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import BaseUnit, base_unit
 
@@ -44,21 +44,6 @@ class ExpressionError(GalenicError):
     def __init__(self, message: str, cure: str, column: int) -> None:
         super().__init__(message, cure=cure)
         self.column = column
-
-
-@dataclass
-class Context:
-    """What an expression is evaluated on.
-
-    Args:
-        values: for each signal of the expression its value, or an array over time, in the signal's unit.
-        time: in s, a number or an array.
-        weights: for functions over a run, how long each record counts, in s; shape of an array over time.
-    """
-
-    values: list[Any]
-    time: Any
-    weights: FloatArray | None = None
 
 
 Evaluate = Callable[[Context], Any]
@@ -173,7 +158,7 @@ class _Parser:
         self._skip()
         if self._operator("<=", ">=", "==", "!=", "<", ">") is not None:
             self._fail("two comparisons in a row", "join them with 'and'", self._at - 1)
-        function, a, b = _COMPARE[operator], left.evaluate, right.evaluate
+        function, a, b = COMPARE[operator], left.evaluate, right.evaluate
         return _Node(lambda c: function(a(c), b(c)), None, left.column)
 
     def _sum(self) -> _Node:
@@ -292,14 +277,14 @@ class _Parser:
 
     def _call(self, name: str, begin: int) -> _Node:
         self._operator("(")
-        reduces = name in _OVER_TIME or (name in {"min", "max"} and self._over_time)
-        if name not in _FUNCTIONS and name not in _OVER_TIME:
-            known = [*_FUNCTIONS, *(_OVER_TIME if self._over_time else ())]
+        reduces = name in OVER_TIME or (name in {"min", "max"} and self._over_time)
+        if name not in FUNCTIONS and name not in OVER_TIME:
+            known = [*FUNCTIONS, *(OVER_TIME if self._over_time else ())]
             self._fail(f"there is no function '{name}'", nearest(name, known), begin)
-        if name in _OVER_TIME and not self._over_time:
+        if name in OVER_TIME and not self._over_time:
             self._fail(f"'{name}' needs a whole run", "use it in KPIs; a condition sees one instant", begin)
-        was_inside, self._inside = self._inside, self._inside or name in _OVER_TIME
-        if was_inside and name in _OVER_TIME:
+        was_inside, self._inside = self._inside, self._inside or name in OVER_TIME
+        if was_inside and name in OVER_TIME:
             self._fail(f"'{name}' of what is one number already", "do not nest functions over time", begin)
         arguments = [self._either()]
         while self._operator(",") is not None:
@@ -318,14 +303,14 @@ class _Parser:
         unit = _NO_UNIT if name == "share" else argument.exponents
         if name == "integral":
             unit = _combined(argument.exponents or {}, base_unit("s").exponents, 1)
-        function, inner = _REDUCTIONS[name], argument.evaluate
+        function, inner = REDUCTIONS[name], argument.evaluate
         difference = argument.difference or name in {"std", "change"}
         return _Node(lambda c: function(inner(c), c), unit, begin, difference=difference)
 
     def _function(self, name: str, arguments: list[_Node], begin: int) -> _Node:
         for argument in arguments:
             self._need_quantity(argument)
-        if name in _OVER_TIME or (name in {"abs", "sqrt", "exp", "log"} and len(arguments) != 1):
+        if name in OVER_TIME or (name in {"abs", "sqrt", "exp", "log"} and len(arguments) != 1):
             self._fail(f"'{name}' takes one argument, not {len(arguments)}", f"write {name}(x)", begin)
         first, *others = arguments
         if name in {"min", "max"}:
@@ -341,7 +326,7 @@ class _Parser:
             self._fail(f"'{name}' of a quantity with a unit", "divide it by a reference value first", first.column)
         if name == "sqrt":
             unit = {base: self._whole(value / 2, begin) for base, value in unit.items()}
-        function, inner = _FUNCTIONS[name], first.evaluate
+        function, inner = FUNCTIONS[name], first.evaluate
         return _Node(lambda c: function(inner(c)), unit, begin, difference=first.difference and name == "abs")
 
     # ---- units -------------------------------------------------------------------------------------------------
@@ -458,64 +443,3 @@ def _unit_text(exponents: Mapping[str, int] | None) -> str:
 def _starts_with_word(unit: str) -> bool:
     match = re.match(r"[A-Za-z]+", unit)
     return match is not None and match[0] in _WORDS
-
-
-def _weighted(values: Any, context: Context) -> tuple[FloatArray, FloatArray]:
-    weights = np.ones(1) if context.weights is None else context.weights
-    return np.broadcast_to(np.asarray(values, dtype=np.float64), weights.shape), weights
-
-
-def _mean(values: Any, context: Context) -> float:
-    series, weights = _weighted(values, context)
-    total = float(weights.sum())
-    return float(series[weights > 0.0] @ weights[weights > 0.0]) / total if total else math.nan
-
-
-def _std(values: Any, context: Context) -> float:
-    series, _ = _weighted(values, context)
-    return math.sqrt(max(_mean((series - _mean(series, context)) ** 2, context), 0.0))
-
-
-def _extreme(function: Callable[[FloatArray], Any]) -> Callable[[Any, Context], float]:
-    def reduction(values: Any, context: Context) -> float:
-        series, weights = _weighted(values, context)
-        counted = series[weights > 0.0]
-        return float(function(counted)) if len(counted) else math.nan
-
-    return reduction
-
-
-def _integral(values: Any, context: Context) -> float:
-    series, weights = _weighted(values, context)
-    return float(series @ weights)
-
-
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "==": np.equal,
-    "!=": np.not_equal,
-}
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "abs": np.abs,
-    "sqrt": np.sqrt,
-    "exp": np.exp,
-    "log": np.log,
-    "min": np.minimum,
-    "max": np.maximum,
-}
-#: Over the records of a run, each weighted by its time.
-_OVER_TIME = ("mean", "std", "integral", "share", "first", "last", "change")
-_REDUCTIONS: dict[str, Callable[[Any, Context], float]] = {
-    "mean": _mean,
-    "std": _std,
-    "share": _mean,
-    "integral": _integral,
-    "min": _extreme(np.min),
-    "max": _extreme(np.max),
-    "first": _extreme(lambda series: series[0]),
-    "last": _extreme(lambda series: series[-1]),
-    "change": _extreme(lambda series: series[-1] - series[0]),
-}

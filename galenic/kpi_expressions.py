@@ -103,7 +103,7 @@ def expression_kpis(
     Raises:
         GalenicError: as `expressions_of`.
     """
-    from cosim.expressions import Context
+    from cosim.expression_functions import Context
 
     time = frame.index.to_numpy(dtype=float)
     kpis = []

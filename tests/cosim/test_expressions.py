@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosim.expressions import Context, Expression, ExpressionError, parse_expression
+from cosim.expression_functions import Context
+from cosim.expressions import Expression, ExpressionError, parse_expression
 from fmus.errors import GalenicError, nearest
 
 UNITS = {
