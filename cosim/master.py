@@ -31,6 +31,7 @@ from cosim import checkpoint
 from cosim.actions import RunStopped
 from cosim.algorithms import LAGGING, program, refuse_loop
 from cosim.component import Component, FloatArray, SampledComponent
+from cosim.fmi.instance import FmuEndedError
 from cosim.initial_values import initialise
 from cosim.interrupts import deferred_interrupt
 from cosim.kernel.native import NativeKernel
@@ -346,6 +347,9 @@ class Simulation:
             began = now()
             try:
                 kernel.run(k, block, schedule)
+            except FmuEndedError as end_of_model:  # no failure
+                self.stopped = end_of_model.message
+                return
             finally:
                 self.completed_steps = kernel.completed
             ended = now()

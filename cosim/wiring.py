@@ -14,6 +14,9 @@ from cosim.scenario import ConnectionSpec, Scenario
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import conversion
 
+#: A value of one kind passes unchanged into any that stands to its right.
+_LOSSLESS = ("boolean", "integer", "real")
+
 
 @dataclass(frozen=True)
 class Link:
@@ -94,6 +97,12 @@ class Wiring:
         """
         source_port = self.port(source, path)
         target_port = self.claim(target, path)
+        if change is not None and _LOSSLESS.index(source_port.kind) > _LOSSLESS.index(target_port.kind):
+            raise self._scenario.error(
+                path,
+                f"'{source}' is {source_port.kind} and would lose its value in '{target}', which is {target_port.kind}",
+                "connect variables of one type; a boolean may drive an integer or a real, an integer a real",
+            )
         try:
             converts = change is None or change.convert_units
             factor, offset = conversion(source_port.unit, target_port.unit) if converts else (1.0, 0.0)

@@ -12,6 +12,7 @@ import numpy as np
 
 from cosim.component import FloatArray
 from cosim.fmi.description import Interface, Value
+from cosim.fmi.instance import FmuEndedError
 from cosim.fmi.variables import FmuVariables
 from cosim.fmu_archive import FmuArchive
 from cosim.fmu_component import FmuComponent
@@ -189,6 +190,8 @@ class IsolatedComponent(FmuVariables):
             return self._worker.call(what, *arguments, limit=self._limit)
         except WorkerLostError as lost:
             self._lost(lost)
+        except FmuEndedError as ended:
+            raise FmuEndedError(self._locate(ended), ended.time) from ended
         except GalenicError as error:
             raise self._locate(error) from error
 

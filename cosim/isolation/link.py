@@ -14,6 +14,7 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
 
+from cosim.fmi.instance import FmuEndedError
 from fmus.errors import GalenicError
 
 _ADDRESS, _KEY = "GALENIC_WORKER_ADDRESS", "GALENIC_WORKER_KEY"
@@ -60,7 +61,7 @@ class Worker:
 
         Raises:
             WorkerLostError: the process died, or took longer; it is gone then.
-            GalenicError: the method raised it there.
+            GalenicError: the method raised it there; an FmuEndedError too.
         """
         try:
             self._connection.send((what, arguments))
@@ -70,6 +71,9 @@ class Worker:
             answer, value = self._connection.recv()
         except (EOFError, OSError) as error:
             raise WorkerLostError(self._fate()) from error
+        if answer == "ended":
+            message, cure, time = value
+            raise FmuEndedError(GalenicError(message, cure=cure), time)
         if answer == "error":
             message, cure, file, line = value
             raise GalenicError(message, cure=cure, file=file, line=line)

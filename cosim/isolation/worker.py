@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cosim.fmi.instance import FmuEndedError
 from cosim.fmi.state import State
 from cosim.fmu_archive import open_archive
 from cosim.fmu_component import FmuComponent
@@ -81,6 +82,8 @@ def main() -> None:
         answer: tuple[str, Any]
         try:
             answer = ("value", host.call(what, arguments))
+        except FmuEndedError as error:
+            answer = ("ended", (error.message, error.cure, error.time))
         except GalenicError as error:
             answer = ("error", (error.message, error.cure, error.file, error.line))
         except Exception as error:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosim.kernel.program import Call, Gather, Program, Schedule, Stage, Step
-from fmus.errors import GalenicError
 from fmus.toolchain import compile_shared_library, compiler_version, this_platform
 
 if TYPE_CHECKING:
@@ -287,10 +286,7 @@ class NativeKernel:
         if result == _NOT_FINITE:
             system.raise_not_finite(number, end)
         if result == _TERMINATED:
-            raise GalenicError(
-                f"component '{component.name}' asks to end the simulation at t = {told.reached:.6g} s",
-                cure="its model has reached its end: choose a shorter duration",
-            )
+            component.ended(told.reached)
         assert component.native is not None
         component.resume(told.reached if component.native.version == 3 else None, end)
         system.check_finite(number, end)

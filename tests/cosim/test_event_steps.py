@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from lag_fmu import description, write_fmu
 from odd_fmu import write_odd
 
-from cosim import Scenario, Simulation
+from cosim import Results, Scenario, Simulation
 
 UNITS = Path(__file__).with_name("small_units.py").as_posix()
 HEADER = "scenario: galenic/1\nduration: 1.5 s\ncommunication_step: 0.25 s\n"
@@ -77,3 +78,15 @@ def test_one_that_takes_whole_steps_only_takes_them(scenario: Load, fmus: Path) 
         simulation.step(6)
         assert simulation.get("counter.x") == pytest.approx(counted(1.5), abs=1e-9)
         assert simulation.get("rigid.y") == pytest.approx(1.0 - 0.75**6)
+
+
+@pytest.mark.parametrize("more", ["", ", isolate: true", ", event_mode: true"])
+def test_a_run_ends_where_an_fmu_asks_to_end_it(scenario: Load, tmp_path: Path, more: str) -> None:
+    body = f"components: {{ball: {{fmu: odd.fmu, parameters: {{stop_at: 0.6}}{more}}}, lag: {{fmu: lag.fmu}}}}"
+    with Simulation(scenario(body, HEADER), out=tmp_path) as simulation:
+        simulation.run()
+        # without Event Mode it says so at the end of its step
+        assert re.search(r"asked to end the simulation at t = 0\.(6|75) s", simulation.stopped)
+    results = Results.open(tmp_path)
+    assert results.complete
+    assert results.frame().index[-1] == 0.5

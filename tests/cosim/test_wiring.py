@@ -136,7 +136,7 @@ def test_a_connection_may_scale_and_shift_the_value_in_the_targets_unit(fmus, sc
         ("{from: force.y, to: force.u, offset: 2 mm}", ["'mm' cannot be converted to 'kN'"]),
         ("{from: force.y, to: force.u, offset: lots}", ["'lots' is not a number with a unit"]),
         ("{from: many.out, to: more.in, factor: 2}", ["changes the values of a whole group"]),
-        ("{from: a.y, to: mixed.level, factor: 2}", ["'mixed.level' is integer, which takes no factor"]),
+        ("{from: a.y, to: mixed.level, factor: 2}", ["'a.y' is real and would lose its value in 'mixed.level'"]),
         ("{from: a.y, to: b.u, gain: 2}", ["unknown key 'gain'"]),
         ("{from: a.y}", ["'to' is missing"]),
         ("{from: a.y, to: b.u, factor: 2 kg}", ["connections.0.factor is '2 kg', not a number"]),
