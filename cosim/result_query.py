@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -91,22 +91,30 @@ def query(groups: Sequence[Group], files: Mapping[int, Sequence[Path]], columns:
         values = [column.select(identifier(group.columns[column.signal])) for column in columns]
         # the files are in the order of time, and so is each
         selected = ", ".join(["time", *values])
-        return f"SELECT {selected} FROM {_read(files[group.number])} WHERE {rows.condition('time')}"
+        return f"SELECT {selected} FROM {read(files[group.number])} WHERE {rows.condition('time')}"
     present = [group for group in groups if files[group.number]]
     home = {signal: group for group in groups for signal in group.signals}
     values = []
     for column in columns:
         group = home[column.signal]
         values.append(column.select(_held(group, column.signal, rows.step_size) if group in present else _NAN))
-    times = " UNION ".join(f"SELECT time FROM {_read(files[group.number])}" for group in present)
+    times = " UNION ".join(f"SELECT time FROM {_span(group, files, rows)}" for group in present)
     needed = {home[column.signal].number for column in columns}
     joins = " ".join(
-        f"ASOF LEFT JOIN {_read(files[group.number])} AS g{group.number} ON times.time >= g{group.number}.time"
+        f"ASOF LEFT JOIN {_span(group, files, rows)} AS g{group.number} ON times.time >= g{group.number}.time"
         for group in present
         if group.number in needed
     )
     selected = ", ".join(["times.time AS time", *values])
     return f"SELECT {selected} FROM ({times}) AS times {joins} WHERE {rows.condition('times.time')} ORDER BY times.time"
+
+
+def _span(group: Group, files: Mapping[int, Sequence[Path]], rows: Rows) -> str:
+    """The rows of a group that a span of time needs: its own, and the one before whose values it begins with."""
+    needed = replace(rows, every=1)
+    if rows.start is not None:
+        needed = replace(needed, start=rows.start - group.every * rows.step_size if rows.step_size else None)
+    return f"(SELECT * FROM {read(files[group.number])} WHERE {needed.condition('time')})"
 
 
 def _held(group: Group, signal: str, step_size: float) -> str:
@@ -121,7 +129,8 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _read(files: Sequence[Path]) -> str:
+def read(files: Sequence[Path]) -> str:
+    """Parquet files, one after the other, as a table of SQL."""
     return f"read_parquet([{', '.join(_literal(file) for file in files)}])"
 
 

@@ -8,6 +8,7 @@ import pytest
 from recorded import feed, record, recorder, value
 from scipy.io import loadmat
 
+import cosim.result_export
 from cosim import Results
 from cosim.result_export import matlab_names
 from fmus.errors import GalenicError
@@ -41,6 +42,21 @@ def test_parquet_is_one_file_with_units(results, tmp_path):
     assert '"blender.mass": "kg"' in pairs["galenic.units"]
     table = duckdb.sql(f"SELECT * FROM '{file}'").df().set_index("time")
     assert table.equals(results.frame())
+
+
+@pytest.mark.parametrize("size", [1, 100, 250])
+@pytest.mark.parametrize("rows", [{}, {"start": 11, "stop": 47}, {"every": 6, "start": 5}])
+def test_a_join_piece_by_piece_is_that_of_the_whole(tmp_path, monkeypatch, size, rows):
+    """Spans of 1, 3 and 7 rows instead of millions."""
+    results = record(tmp_path / "run", [(FAST, 2), (SLOW, 7), ({"a.x": "1"}, 3)])
+    monkeypatch.setattr(cosim.result_export, "_CHUNK_BYTES", size)
+    whole = results.frame(**rows)
+    table = duckdb.sql(f"SELECT * FROM '{results.to_parquet(tmp_path / 'a.parquet', **rows)}'").df()
+    assert table.set_index("time").equals(whole)
+    content = loadmat(results.to_mat(tmp_path / "a.mat", **rows), squeeze_me=True)
+    assert content["blender_mass"].tolist() == whole["blender.mass"].to_list()
+    assert content["time"].tolist() == whole.index.to_list()
+    assert {file.name for file in tmp_path.iterdir()} == {"run", "a.parquet", "a.mat"}
 
 
 def test_mat_has_legal_names_with_units_beside(results, tmp_path):
