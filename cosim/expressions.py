@@ -59,6 +59,7 @@ class _Node:
     bare: float | None = None  # a number without unit
     offset_unit: bool = False  # a number in degC, say
     difference: bool = False  # of two values
+    unit: str = ""  # a signal's, for hints
 
 
 @dataclass(frozen=True)
@@ -265,15 +266,16 @@ class _Parser:
 
     def _signal(self, name: str, begin: int) -> _Node:
         try:
-            base: BaseUnit = base_unit(self._unit_of(name))
+            unit = self._unit_of(name)
+            base: BaseUnit = base_unit(unit)
         except GalenicError as error:
             self._fail(error.message, error.cure, begin)
         if name not in self._signals:
             self._signals.append(name)
         position, factor, offset = self._signals.index(name), base.factor, base.offset
         if factor == 1.0 and offset == 0.0:
-            return _Node(lambda c: c.values[position], base.exponents, begin)
-        return _Node(lambda c: c.values[position] * factor + offset, base.exponents, begin)
+            return _Node(lambda c: c.values[position], base.exponents, begin, unit=unit)
+        return _Node(lambda c: c.values[position] * factor + offset, base.exponents, begin, unit=unit)
 
     def _call(self, name: str, begin: int) -> _Node:
         self._operator("(")
@@ -335,13 +337,12 @@ class _Parser:
         self._need_quantity(left)
         self._need_quantity(right)
         if left.exponents != right.exponents:
-            for part in (left, right):
+            for part, other in ((left, right), (right, left)):
                 if part.bare == 0.0:
                     return left, right
                 if part.bare is not None:
-                    self._fail(
-                        f"{part.bare:g} has no unit here", f"give its unit, as in '{part.bare:g} kN'", part.column
-                    )
+                    cure = f"give its unit, as in '{part.bare:g} {other.unit or 'kN'}'"
+                    self._fail(f"{part.bare:g} has no unit here", cure, part.column)
             self._fail(
                 f"{_unit_text(right.exponents)} cannot be {what} {_unit_text(left.exponents)}",
                 "both sides need the same dimension",

@@ -97,6 +97,7 @@ def test_a_condition_is_true_or_false_with_units(text, expected):
         ("press.force > 8 kNN", "unknown unit 'kNN'", "units are written as", 16),
         ("press.force > 8 kg", "cannot be compared with", "same dimension", 14),
         ("press.force > 8", "8 has no unit here", "'8 kN'", 14),
+        ("40 > press.hardness", "40 has no unit here", "'40 N'", 0),
         ("press.force", "", "", None),
         ("press.force > 8 kN and frame.level", "a value stands where a condition", "compare it", 23),
         ("press.force > 8 kN and", "ends too early", "complete it", 22),
