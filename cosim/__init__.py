@@ -1,6 +1,9 @@
 """Co-simulation: systems of connected FMUs, the master that steps them, scenario files, results.
 
-- `scenario`: what a scenario file may contain. `library`: finds and loads one. `yaml_lines`: remembers its lines.
+- `scenario`, `values`, `disturbance_specs`, `action_specs`: what a scenario file may contain. `library`: finds and loads
+  one. `extends`, `named_lists`, `overrides`: files on files, and values beside them. `yaml_lines`: remembers lines.
+- `distributions`: values that a run draws. `lots`, `typical_disturbances`: how materials vary, and what is usual.
+- `expressions`, `conditions`, `actions`: what happens at a time or when something holds.
 - `component`: the contract that FMUs, sensors, disturbances and controllers fulfil.
 - `fmu_component`, `fmu_archive`: an FMI 2.0 Co-Simulation FMU as a component. `sensors`, `disturbances`: the others.
 - `assembly`, `wiring`, `system`: from a scenario to a checked system. `registry` finds controllers.
