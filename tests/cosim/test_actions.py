@@ -47,11 +47,13 @@ def test_a_ramp_goes_from_the_present_value(scenario, tmp_path):
     assert [at(frame["a.u"], t) for t in (0.2, 0.25, 0.3, 0.9)] == pytest.approx([1.0, 1.5, 2.0, 2.0])
 
 
+@pytest.mark.parametrize("algorithm", ["jacobi", "gauss_seidel", "iterative"])
 @pytest.mark.parametrize("kernel", ["python", "native"])
-def test_an_override_takes_over_a_driven_input_and_gives_it_back(scenario, tmp_path, kernel):
-    rest = f"actions:\n  - {{at: 200 ms, lasting: 100 ms, override: {{b.u: 7}}}}\nmaster: {{kernel: {kernel}}}\n"
-    frame = run(scenario, tmp_path / "with", rest)
-    free = run(scenario, tmp_path / "without", "")
+def test_an_override_takes_over_a_driven_input_and_gives_it_back(scenario, tmp_path, kernel, algorithm):
+    master = f"master: {{kernel: {kernel}, algorithm: {algorithm}}}\n"
+    rest = "actions:\n  - {at: 200 ms, lasting: 100 ms, override: {b.u: 7}}\n"
+    frame = run(scenario, tmp_path / "with", master + rest)
+    free = run(scenario, tmp_path / "without", master)
     taken = (frame.index > 0.2 + 1e-9) & (frame.index < 0.3 + 1e-9)
     assert (frame["b.u"][taken] == 7.0).all()
     assert (frame["b.u"][~taken] == free["b.u"][~taken]).all()
