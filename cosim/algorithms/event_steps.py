@@ -17,6 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from cosim.component import FloatArray
 from cosim.fmi.state import State
 from cosim.fmi.stepping import TINY
 from cosim.fmu_component import FmuComponent
@@ -54,13 +57,17 @@ class EventSteps:
         # with one alone there is nobody that could have come too far
         self._able = [c for c in self._eventful if c.can_save_state] if len(self._eventful) > 1 else []
         self._at: dict[str, float] = {}
+        self._carries_on = system.scenario.master.extrapolation == 1
+        # what a sensor, a controller or a disturbance drives is held
+        self._grows = np.array([1.0 if s < system.physical else 0.0 for s in system.gather.source.tolist()])
+        self._earlier: tuple[float, FloatArray] | None = None
 
     def step(self, k: int) -> None:
         """Advance over communication step number ``k``. Raises what a component raises."""
         system = self._system
         begin, h = k * system.step_size, system.step_size
         t, end = begin, begin + h
-        self._gather()
+        self._gather(begin, h)
         for component in self._rigid:
             component.do_step(begin, h)
         self._at = {component.name: begin for component in self._eventful}
@@ -68,21 +75,31 @@ class EventSteps:
             t = self._piece(t, end)
             if t < end - TINY * h:
                 self.events += 1
-                self._gather()
+                self._earlier = None  # what grew before an event does not tell how it grows after it
+                self._gather(t, end - t)
         for number in range(len(system.components)):
             system.check_finite(number, end)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"events": self.events}
+        return {"events": self.events, "earlier": self._earlier}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self.events = state["events"]
+        self._earlier = None if state["earlier"] is None else tuple(state["earlier"])
 
-    def _gather(self) -> None:
+    def _gather(self, t: float, size: float) -> None:
+        """The inputs for a step from ``t``; carried on to its middle where the scenario wants it."""
         signals, gather = self._system.signals, self._system.gather
-        signals[gather.target] = signals[gather.source] * gather.factor + gather.offset
+        values = signals[gather.source]
+        if self._carries_on:
+            now = (t, values)
+            if self._earlier is not None:
+                before, old = self._earlier
+                values = values + 0.5 * size / (t - before) * self._grows * (values - old)
+            self._earlier = now
+        signals[gather.target] = values * gather.factor + gather.offset
 
     def _piece(self, t: float, end: float) -> float:
         """From ``t`` to the first event, at most to ``end``; returns how far it came."""

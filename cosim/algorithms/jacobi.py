@@ -3,7 +3,8 @@
 The error of the coupling is of first order in the communication step: an input is held over the step. With
 ``extrapolation: 1`` an input takes the value that its source would have in the middle of the step if it grew on as in
 the last one, which makes it of second order where signals are smooth. Where a component hands its events to the master
-(FMI 3.0 Event Mode, Model Exchange), steps are divided at the events (`event_steps`), and inputs are held.
+(FMI 3.0 Event Mode, Model Exchange), steps are divided at the events (`event_steps`), after which inputs are held
+until the next communication point.
 """
 
 from __future__ import annotations

@@ -90,3 +90,21 @@ def test_a_run_ends_where_an_fmu_asks_to_end_it(scenario: Load, tmp_path: Path, 
     results = Results.open(tmp_path)
     assert results.complete
     assert results.frame().index[-1] == 0.5
+
+
+def test_inputs_are_carried_on_between_events_too(scenario: Load) -> None:
+    def error(extrapolation: int) -> float:
+        body = f"""
+            components:
+              a: {{unit: "{UNITS}:mass", interface: model_exchange, parameters: {{x_start: 1 m}}}}
+              b: {{unit: "{UNITS}:mass", interface: model_exchange}}
+            connections: [a.x -> b.u, b.x -> a.u]
+            master: {{extrapolation: {extrapolation}}}
+            """
+        with Simulation(scenario(body, HEADER.replace("0.25", "0.1"))) as simulation:
+            simulation.step(simulation.steps)
+            exact = 0.5 * (math.cos(1.5) + math.cos(math.sqrt(3.0) * 1.5))
+            return abs(simulation.get("a.x") - exact)
+
+    assert error(0) > 5e-3
+    assert error(1) < 5e-4
