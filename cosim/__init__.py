@@ -5,12 +5,15 @@
 - `distributions`: values that a run draws. `lots`, `typical_disturbances`: how materials vary, and what is usual.
 - `expressions`, `conditions`, `actions`: what happens at a time or when something holds.
 - `component`: the contract that FMUs, sensors, disturbances and controllers fulfil.
-- `fmu_component`, `fmu_archive`: an FMI 2.0 Co-Simulation FMU as a component. `sensors`, `disturbances`: the others.
+- `fmu_component`, `fmu_archive`, `fmi`: FMUs as components. `isolation`: in processes of their own. `sensors`,
+  `disturbances`: what is no FMU.
 - `assembly`, `wiring`, `system`: from a scenario to a checked system. `registry` finds controllers.
-- `master`: the loop; `simulate` runs a scenario, `Simulation` can be stepped.
+- `graph`, `initial_values`, `fixed_point`: what depends on what, where a system starts, algebraic loops.
+- `algorithms`: how it is stepped. `kernel`: what executes that, in C or Python.
+- `master`: the loop; `simulate` runs a scenario, `Simulation` can be stepped. `checkpoint`: a run that goes on.
 - `ssp`: systems to and from other tools.
 - `recording`, `recorder`, `parts`: groups of signals as sealed Parquet parts while the run goes on.
-- `results`, `result_query`, `result_export`, `result_summary`: the way back, to data frames and to files of other tools.
+- `results`, `result_query`, `result_export`, `result_summary`: the way back, to data frames and other tools' files.
 - `follow`: what a run adds to its results. `pacing`: a run that keeps step with the clock.
 """
 
