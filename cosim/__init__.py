@@ -1,7 +1,7 @@
 """Co-simulation: systems of connected FMUs, the master that steps them, scenario files, results.
 
 - `scenario`, `values`, `disturbance_specs`, `action_specs`: what a scenario file may contain. `library`: finds and
-  loads one. `extends`, `named_lists`, `overrides`: files on files, and values beside them. `yaml_lines`: remembers lines.
+  loads one. `extends`, `named_lists`, `overrides`: files on files, values beside them. `yaml_lines`: remembers lines.
 - `distributions`: values that a run draws. `lots`, `typical_disturbances`: how materials vary, and what is usual.
 - `expressions`, `conditions`, `actions`: what happens at a time or when something holds.
 - `component`: the contract that FMUs, sensors, disturbances and controllers fulfil.

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cosim.algorithms import need_rollback
 from cosim.component import FloatArray
@@ -27,8 +28,8 @@ _GROWTH = 4.0
 _SHRINK = 0.2
 _FLOOR = 1e-6  # of the communication step: the smallest step where the scenario names none
 
-#: Time in s, and the values of all connections' sources.
-_Point = tuple[float, FloatArray]
+#: Time in s, and of all connections the values of their sources and these sources.
+_Point = tuple[float, FloatArray, npt.NDArray[np.intp]]
 
 
 def program(system: System) -> Program:
@@ -74,8 +75,6 @@ class ErrorControl:
         outputs = [np.arange(middle, end) for _begin, middle, end in system.spans]
         self._outputs = np.concatenate(outputs) if outputs else np.zeros(0, dtype=np.intp)
         self._order = 1 + settings.extrapolation
-        # what a sensor, a controller or a disturbance drives is held, not carried on
-        self._grows = np.array([1.0 if s < system.physical else 0.0 for s in system.gather.source.tolist()])
         self._earlier: _Point | None = None
 
     def state(self) -> dict[str, Any]:
@@ -141,9 +140,11 @@ class ErrorControl:
         """Step all components; returns the sources' values at ``t``."""
         system, gather = self._system, self._system.gather
         values = system.signals[gather.source]
-        point = (t, values)
+        point = (t, values, gather.source.copy())
         if self._order == 2 and earlier is not None and t > earlier[0]:
-            values = values + 0.5 * size / (t - earlier[0]) * self._grows * (values - earlier[1])
+            # what is no component's is held: it jumps; so is what was not read from the same source before
+            grows = (gather.source < system.physical) & (gather.source == earlier[2])
+            values = values + np.where(grows, 0.5 * size / (t - earlier[0]) * (values - earlier[1]), 0.0)
         system.signals[gather.target] = values * gather.factor + gather.offset
         for number, component in enumerate(system.components):
             component.do_step(t, size)

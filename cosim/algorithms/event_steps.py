@@ -58,9 +58,8 @@ class EventSteps:
         self._able = [c for c in self._eventful if c.can_save_state] if len(self._eventful) > 1 else []
         self._at: dict[str, float] = {}
         self._carries_on = system.scenario.master.extrapolation == 1
-        # what a sensor, a controller or a disturbance drives is held
-        self._grows = np.array([1.0 if s < system.physical else 0.0 for s in system.gather.source.tolist()])
         self._earlier: tuple[float, FloatArray] | None = None
+        self._sources = system.gather.source.copy()
 
     def step(self, k: int) -> None:
         """Advance over communication step number ``k``. Raises what a component raises."""
@@ -97,7 +96,10 @@ class EventSteps:
             now = (t, values)
             if self._earlier is not None:
                 before, old = self._earlier
-                values = values + 0.5 * size / (t - before) * self._grows * (values - old)
+                # what is no component's is held: it jumps; so is what was not read from the same source before
+                grows = (gather.source < self._system.physical) & (gather.source == self._sources)
+                values = values + np.where(grows, 0.5 * size / (t - before) * (values - old), 0.0)
+            self._sources = gather.source.copy()
             self._earlier = now
         signals[gather.target] = values * gather.factor + gather.offset
 

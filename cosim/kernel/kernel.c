@@ -65,7 +65,7 @@ typedef struct {
   const double *scheduled;        /* steps x slots */
   int64_t stage_count, recording_count, scheduled_count;
   double step_size;
-  int64_t started; /* a step from 0 gathers without history */
+  int64_t physical; /* signals before this one are the components' */
   int64_t threads;
   /* where it stopped */
   int64_t at_step, at_stage, at_component;
@@ -168,8 +168,10 @@ static void gather(kernel *k, const component *c, int64_t step) {
   for (int64_t i = c->first_row; i < c->end_row; i++) {
     double value = signals[k->source[i]];
     if (k->ahead[i] != 0.0) {
-      double grown = k->started ? value - k->previous[i] : 0.0;
-      k->previous[i] = value;
+      /* what is no component's is held: it jumps */
+      bool grows = k->source[i] < k->physical;
+      double grown = grows && !isnan(k->previous[i]) ? value - k->previous[i] : 0.0;
+      k->previous[i] = grows ? value : NAN;
       value += k->ahead[i] * grown;
     }
     signals[k->target[i]] = value * k->factor[i] + k->offset[i];
@@ -315,7 +317,6 @@ API int galenic_kernel_run(kernel *k, int64_t first, int64_t count, int64_t from
       }
     }
     from = 0;
-    k->started = 1;
     record(k, (double)(step + 1) * k->step_size);
   }
   return DONE;

@@ -63,7 +63,7 @@ _Kernel = _structure(
     *((field, _pointer) for field in ("components", "stages", "recordings", "slots", "scheduled")),
     *((field, _int) for field in ("stage_count", "recording_count", "scheduled_count")),
     ("step_size", _real),
-    *((field, _int) for field in ("started", "threads", "at_step", "at_stage", "at_component")),
+    *((field, _int) for field in ("physical", "threads", "at_step", "at_stage", "at_component")),
     *((field, _int) for field in ("active", "generation", "next", "left", "group")),
 )
 
@@ -97,7 +97,7 @@ class NativeKernel:
         self._pool = ThreadPoolExecutor(threads - 1, "galenic-kernel") if threads > 1 else None
         self._blocks = (_Recording * max(len(recordings), 1))()
         gather, ahead = system.gather, np.ascontiguousarray(program.ahead)
-        self._previous = np.zeros(len(ahead))
+        self._previous = np.full(len(ahead), np.nan)  # nothing was before
         self._kernel = _Kernel(
             signals=system.signals.ctypes.data,
             source=gather.source.ctypes.data,
@@ -112,6 +112,7 @@ class NativeKernel:
             stage_count=len(program.stages),
             recording_count=len(recordings),
             step_size=system.step_size,
+            physical=system.physical,
             threads=threads,
         )
         self._keep += [components, stages, ahead]
@@ -121,7 +122,6 @@ class NativeKernel:
         kernel = self._kernel
         kernel.slots, kernel.scheduled = schedule.slots.ctypes.data, schedule.values.ctypes.data
         kernel.scheduled_count = len(schedule.slots)
-        kernel.started = int(first > 0)
         done, stage = 0, 0
         while done < count:
             block = min([count - done, *(self._room(group, first + done) for group in self._recordings)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,22 +22,19 @@ class PythonKernel:
     def __init__(self, system: System, program: Program, recordings: Sequence[RecordingGroup]) -> None:
         self._system, self._recordings = system, recordings
         self._seconds = [0.0] * len(system.components)
-        self._started = False
-        self._previous = np.zeros(len(program.ahead))
+        self._previous = np.full(len(program.ahead), np.nan)
         self.completed = 0
         self._stages = [self._stage(program, stage) for stage in program.stages]
 
     def run(self, first: int, count: int, schedule: Schedule) -> None:
         """Execute ``count`` communication steps from number ``first``. Raises what a component raises."""
         signals, h = self._system.signals, self._system.step_size
-        self._started = first > 0
         for offset in range(count):
             step = self.completed = first + offset
             if len(schedule.slots):
                 signals[schedule.slots] = schedule.values[offset]
             for stage in self._stages:
                 stage(step)
-            self._started = True
             self.completed = step + 1
             for group in self._recordings:
                 if (step + 1) % group.every == 0:
@@ -73,7 +71,7 @@ class PythonKernel:
         source, target, factor, offset = gather.source, gather.target, gather.factor, gather.offset
         begin, end = self._system.row_spans[number]
         every = program.every[number]
-        previous = self._previous
+        previous, physical = self._previous, self._system.physical
 
         def one_by_one(step: int) -> None:
             if step % every:
@@ -81,8 +79,9 @@ class PythonKernel:
             for i in range(begin, end):
                 value = signals[source[i]]
                 if ahead[i]:
-                    grown = value - previous[i] if self._started else 0.0
-                    previous[i] = value
+                    grows = source[i] < physical  # what is no component's is held: it jumps
+                    grown = value - previous[i] if grows and not math.isnan(previous[i]) else 0.0
+                    previous[i] = value if grows else math.nan
                     value = value + ahead[i] * grown
                 signals[target[i]] = value * factor[i] + offset[i]
 

@@ -136,5 +136,6 @@ def _models(target: str) -> list[UnitModel]:
             continue
         file, colon, function = unit.partition(":")
         model = unit_model(f"{scenario.resolve(file)}{colon}{function}" if file.endswith(".py") else unit)
-        models.append(model.with_starts(component.values, component.name))
+        starts = {name: value for name, value in component.values.items() if isinstance(value, int | float)}
+        models.append(model.with_starts(starts, component.name))
     return models
