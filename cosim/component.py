@@ -66,24 +66,12 @@ class Ported(Protocol):
 
 
 @runtime_checkable
-class Component(Protocol):
+class Component(Ported, Protocol):
     """What is stepped over every communication step.
 
     ``input_values`` has shape (len(inputs),) and ``output_values`` (len(outputs),), each value in its port's unit.
     `bind` replaces both by views into the system's signal vector, so that nothing has to be copied in the loop.
     """
-
-    @property
-    def name(self) -> str:
-        """The component's name in the system."""
-
-    @property
-    def inputs(self) -> Sequence[Port]:
-        """What it reads."""
-
-    @property
-    def outputs(self) -> Sequence[Port]:
-        """What it writes."""
 
     @property
     def input_values(self) -> FloatArray:
@@ -107,20 +95,8 @@ class Component(Protocol):
 
 
 @runtime_checkable
-class SampledComponent(Protocol):
+class SampledComponent(Ported, Protocol):
     """What is executed every ``period`` seconds; its outputs hold until the next execution."""
-
-    @property
-    def name(self) -> str:
-        """The component's name in the system."""
-
-    @property
-    def inputs(self) -> Sequence[Port]:
-        """What it reads."""
-
-    @property
-    def outputs(self) -> Sequence[Port]:
-        """What it writes."""
 
     @property
     def input_values(self) -> FloatArray:

@@ -16,23 +16,11 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from cosim.component import Port
+from cosim.component import Ported
 
 
-class Coupled(Protocol):
+class Coupled(Ported, Protocol):
     """What the graph needs to know of a component."""
-
-    @property
-    def name(self) -> str:
-        """The component's name."""
-
-    @property
-    def inputs(self) -> Sequence[Port]:
-        """What it reads."""
-
-    @property
-    def outputs(self) -> Sequence[Port]:
-        """What it writes."""
 
     @property
     def feedthrough(self) -> Mapping[int, frozenset[int]]:

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from importlib import resources
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cosim.kernel.program import Call, Gather, Program, Schedule, Stage, Step
+from fmus.export import cache_directory
 from fmus.toolchain import compile_shared_library, compiler_version, this_platform
 
 if TYPE_CHECKING:
@@ -295,12 +295,10 @@ class NativeKernel:
 @cache
 def _library() -> Any:
     """The compiled kernel, from the cache or made now."""
-    import platformdirs
-
     source = resources.files("cosim.kernel").joinpath("kernel.c").read_text(encoding="utf-8")
     platform = this_platform()
     key = hashlib.sha256("\n".join((source, compiler_version(), platform.fmi_name)).encode()).hexdigest()[:20]
-    file = Path(platformdirs.user_cache_dir("galenic")) / "kernel" / f"kernel-{key}{platform.suffix}"
+    file = cache_directory().parent / "kernel" / f"kernel-{key}{platform.suffix}"
     if not file.is_file():
         binary = compile_for_here(source)
         file.parent.mkdir(parents=True, exist_ok=True)
