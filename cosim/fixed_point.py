@@ -78,9 +78,9 @@ class FixedPoint:
         jacobian = np.empty((len(u), len(u)))
         for column in range(len(u)):
             shifted = u.copy()
-            size = _DIFFERENCE * max(abs(u[column]), self.largest[column], 1e-3)
-            shifted[column] += size
-            jacobian[:, column] = (residual(shifted) - r) / size
+            # r tells how large G(u) is, in whose rounding errors a smaller difference would drown
+            shifted[column] += _DIFFERENCE * max(abs(u[column]), abs(r[column]), self.largest[column], 1e-3)
+            jacobian[:, column] = (residual(shifted) - r) / (shifted[column] - u[column])
         return jacobian
 
     def _fresh(

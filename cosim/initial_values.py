@@ -8,6 +8,7 @@ What goes round an algebraic loop is solved for while its FMUs are in initializa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,8 @@ _TOLERANCE = 1e-12
 _MOST = 50
 #: What goes round a loop and comes back smaller than this does not come back.
 _NO_GAIN = 1e-9
+#: How far an input is moved to see what comes back, relative to its value, and to this where it has none.
+_MOVE, _LEAST = 1e-7, 1e-3
 
 
 def initialise(system: System) -> None:
@@ -87,24 +90,28 @@ def _solve(system: System, loop: Loop) -> None:
     rows = np.array([row for row, target in enumerate(gather.target.tolist()) if target in inputs], dtype=np.intp)
     components = [component for component in system.components if component.name in loop.components]
 
-    def residual(u: FloatArray) -> FloatArray:
+    def returned(u: FloatArray) -> FloatArray:
         signals[gather.target[rows]] = u
         for component in components:
             component.set_inputs()
             component.get_outputs()
-        found: FloatArray = u - (signals[gather.source[rows]] * gather.factor[rows] + gather.offset[rows])
+        found: FloatArray = signals[gather.source[rows]] * gather.factor[rows] + gather.offset[rows]
         return found
+
+    def residual(u: FloatArray) -> FloatArray:
+        return u - returned(u)
 
     solver = FixedPoint(_TOLERANCE, _MOST)
     begin = signals[gather.target[rows]].copy()
     solver.largest = np.abs(begin)
-    around = np.eye(len(rows)) - solver.differentiate(begin, residual(begin), residual)
-    gain = float(np.max(np.abs(np.linalg.eigvals(around))))
+    gain = _gain(returned, begin)
     if gain < _NO_GAIN and not loop.declared:
-        residual(begin)
-        return  # assumed, as its FMUs do not say what depends on what, but there is none
+        returned(begin)
+        # assumed as its FMUs do not say what depends on what, but there is none: at this instant
+        system.notes.setdefault("no_loop_at_start", []).append(str(loop))
+        return
     if system.scenario.master.algorithm != "iterative":
-        raise refuse_loop(system, loop, gain)
+        raise refuse_loop(system, loop, gain if np.isfinite(gain) else None)
     r = solver.solve(residual, begin)
     if not solver.agrees(signals[gather.target[rows]], r):
         raise system.scenario.error(
@@ -112,6 +119,22 @@ def _solve(system: System, loop: Loop) -> None:
             f"the algebraic loop has no solution at t = 0 that could be found: {loop}",
             "check the loop's gains and start values",
         )
+
+
+def _gain(returned: Callable[[FloatArray], FloatArray], begin: FloatArray) -> float:
+    """How much larger what goes round a loop comes back at most; nan where it cannot be told.
+
+    Differences of what comes back alone: exactly 0 where it does not depend on what went in.
+    """
+    here = returned(begin)
+    sizes = _MOVE * np.maximum(np.maximum(np.abs(begin), np.abs(here)), _LEAST)
+    columns = []
+    for place, size in enumerate(sizes):
+        moved = begin.copy()
+        moved[place] += size
+        columns.append((returned(moved) - here) / (moved[place] - begin[place]))
+    around = np.column_stack(columns)
+    return float(np.max(np.abs(np.linalg.eigvals(around)))) if np.isfinite(around).all() else np.nan
 
 
 def _flow_of(system: System, position: int) -> int:

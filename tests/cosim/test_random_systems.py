@@ -110,24 +110,23 @@ def parts(draw: st.DrawFn, folder: Path, lag: Path, kinds: tuple[str, ...]) -> P
 def plans(draw: st.DrawFn, folder: Path, lag: Path, kinds: tuple[str, ...], algorithms: tuple[str, ...]) -> Plan:
     chosen = {f"c{k}": draw(parts(folder, lag, kinds)) for k in range(draw(st.integers(1, 5)))}
     outputs = [f"{name}.{port}" for name, part in chosen.items() for port in part.outputs]
-    connections = tuple(
-        (
-            draw(st.sampled_from(outputs)),
-            f"{name}.{port}",
-            draw(FACTORS) if port not in {"int8_in", "boolean_in"} else 1.0,
-            draw(st.sampled_from([False, False, False, True])),
-        )
-        for name, part in chosen.items()
-        for port in part.inputs
-        if draw(st.sampled_from([True, True, True, False]))
-    )
+    reals = [name for name in outputs if not name.endswith(("int8_out", "boolean_out"))]
+    connections = []
+    for name, part in chosen.items():
+        for port in part.inputs:
+            kept = {"int8_in": "int8_out", "boolean_in": "boolean_out"}.get(port)
+            sources = reals if kept is None else [output for output in outputs if output.endswith(kept)]
+            if draw(st.sampled_from([True, True, True, False])):
+                factor = draw(FACTORS) if kept is None else 1.0
+                lagged = draw(st.sampled_from([False, False, False, True]))
+                connections.append((draw(st.sampled_from(sources)), f"{name}.{port}", factor, lagged))
     master = {
         "algorithm": draw(st.sampled_from(algorithms)),
         "extrapolation": draw(st.sampled_from([0, 0, 1])),
         "method": draw(st.sampled_from(["newton", "newton", "fixed_point"])),
         "threads": draw(st.sampled_from([1, 1, 3])),
     }
-    return Plan(chosen, connections, master)
+    return Plan(chosen, tuple(connections), master)
 
 
 Outcome = tuple[str, dict[str, np.ndarray], list[str]]
