@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any, Literal
 
+from cosim.fmi.units import named, unit_names
 from fmus.errors import GalenicError
 
 Interface = Literal["co_simulation", "model_exchange"]
@@ -199,7 +200,8 @@ def describe(
         raise GalenicError(f"the FMU has no {wanted} interface", cure=f"it has {there}")
     chosen: Interface = next(iter(offered)) if interface is None else interface
     sizes = _sizes(described, values or {})
-    variables = {v.name: _variable(v, sizes) for v in described.modelVariables}
+    units = unit_names(described)
+    variables = {v.name: _variable(v, sizes, units) for v in described.modelVariables}
     total = sum(v.size for v in variables.values())
     if total > _MOST_ELEMENTS:
         raise GalenicError(f"its arrays have {total} elements", cure="choose smaller structural parameters")
@@ -239,7 +241,7 @@ def _sizes(described: Any, values: Mapping[str, Value]) -> dict[int, int]:
     return found
 
 
-def _variable(variable: Any, sizes: Mapping[int, int]) -> Variable:
+def _variable(variable: Any, sizes: Mapping[int, int], units: Mapping[str, str]) -> Variable:
     declared = variable.declaredType
     kind = _TYPES.get(variable.type, variable.type)
     shape = tuple(d.start if d.start is not None else sizes.get(d.valueReference, 0) for d in variable.dimensions)
@@ -259,7 +261,7 @@ def _variable(variable: Any, sizes: Mapping[int, int]) -> Variable:
         causality=variable.causality or "local",
         variability=variable.variability or ("continuous" if kind in REALS else "discrete"),
         initial=variable.initial,
-        unit=variable.unit or getattr(declared, "unit", None) or "1",
+        unit=named(variable.unit or getattr(declared, "unit", None), units),
         description=variable.description or "",
         start=None,
         low=bound("min"),
