@@ -120,12 +120,14 @@ def plans(draw: st.DrawFn, folder: Path, lag: Path, kinds: tuple[str, ...], algo
                 factor = draw(FACTORS) if kept is None else 1.0
                 lagged = draw(st.sampled_from([False, False, False, True]))
                 connections.append((draw(st.sampled_from(sources)), f"{name}.{port}", factor, lagged))
-    master = {
+    master: dict[str, Any] = {
         "algorithm": draw(st.sampled_from(algorithms)),
         "extrapolation": draw(st.sampled_from([0, 0, 1])),
         "method": draw(st.sampled_from(["newton", "newton", "fixed_point"])),
         "threads": draw(st.sampled_from([1, 1, 3])),
     }
+    if master["algorithm"] == "error_controlled":  # at the default, chains of gains ask for steps of some microseconds
+        master["tolerance"] = 1e-3
     return Plan(chosen, tuple(connections), master)
 
 
