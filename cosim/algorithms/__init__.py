@@ -5,7 +5,7 @@ Each is one file with a function ``program`` that says it as stages of a kernel:
 - `jacobi`: all inputs first, then all steps; each component sees the others as they were at the step's begin.
 - `gauss_seidel`: one after the other in the order of the dependency graph; each sees what its sources just did.
 - `iterative`: like Gauss-Seidel, but what forms a cycle is stepped again, with rollback, until its values agree.
-- `error_controlled`: Jacobi in steps as small as the error of the coupling asks for, with rollback.
+- `error_controlled`: Gauss-Seidel in steps as small as the error of the coupling asks for, with rollback.
 """
 
 from __future__ import annotations

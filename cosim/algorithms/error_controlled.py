@@ -1,4 +1,4 @@
-"""Error-controlled: Jacobi in steps as small as the error of the coupling asks for.
+"""Error-controlled: Gauss-Seidel in steps as small as the error of the coupling asks for.
 
 Each step is done twice from the same state, once whole and once in two halves, which are kept. With p the order of the
 coupling, 1 or with ``extrapolation: 1`` 2, their difference over 2^p - 1 estimates the error of the halves. A step with
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cosim.algorithms import need_rollback
+from cosim.algorithms.gauss_seidel import comes_first, target_time
 from cosim.component import FloatArray
 from cosim.kernel.program import Call, Program
 
@@ -76,6 +77,7 @@ class ErrorControl:
         self._outputs = np.concatenate(outputs) if outputs else np.zeros(0, dtype=np.intp)
         self._order = 1 + settings.extrapolation
         self._earlier: _Point | None = None
+        self._wanted, self._first = target_time(system), comes_first(system)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -109,11 +111,11 @@ class ErrorControl:
         saved = [component.save_state() for component in system.components]
         try:
             while True:
-                self._jacobi(t, size, self._earlier)
+                self._pass(t, size, self._earlier)
                 whole = system.signals[self._outputs].copy()
                 self._back(before, saved)
-                begin = self._jacobi(t, 0.5 * size, self._earlier)
-                middle = self._jacobi(t + 0.5 * size, 0.5 * size, begin)
+                begin = self._pass(t, 0.5 * size, self._earlier)
+                middle = self._pass(t + 0.5 * size, 0.5 * size, begin)
                 error, worst = self._error(whole)
                 grown = _SAFETY * max(error, 1e-12) ** (-1.0 / (self._order + 1))
                 if error <= 1.0:
@@ -136,18 +138,26 @@ class ErrorControl:
             for component, state in zip(system.components, saved, strict=True):
                 component.free_state(state)
 
-    def _jacobi(self, t: float, size: float, earlier: _Point | None) -> _Point:
-        """Step all components; returns the sources' values at ``t``."""
+    def _pass(self, t: float, size: float, earlier: _Point | None) -> _Point:
+        """Step all components, sources first; returns the sources' values at ``t``."""
         system, gather = self._system, self._system.gather
-        values = system.signals[gather.source]
-        point = (t, values, gather.source.copy())
+        begin = system.signals[gather.source]
+        point = (t, begin, gather.source.copy())
+        growth = np.zeros_like(begin)
         if self._order == 2 and earlier is not None and t > earlier[0]:
             # what is no component's is held: it jumps; so is what was not read from the same source before
             grows = (gather.source < system.physical) & (gather.source == earlier[2])
-            values = values + np.where(grows, 0.5 * size / (t - earlier[0]) * (values - earlier[1]), 0.0)
-        system.signals[gather.target] = values * gather.factor + gather.offset
-        for number, component in enumerate(system.components):
-            component.do_step(t, size)
+            growth = np.where(grows, size / (t - earlier[0]) * (begin - earlier[1]), 0.0)
+        for number in system.order:
+            rows = slice(*system.row_spans[number])
+            now = system.signals[gather.source[rows]]
+            if self._order == 2:
+                wanted, first = self._wanted[rows], self._first[rows]
+                carried = begin[rows] + wanted * growth[rows]
+                between = begin[rows] + wanted * (now - begin[rows])
+                now = np.where(first == 1.0, between, carried)
+            system.signals[gather.target[rows]] = now * gather.factor[rows] + gather.offset[rows]
+            system.components[number].do_step(t, size)
             system.check_finite(number, t + size)
         return point
 

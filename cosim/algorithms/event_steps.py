@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cosim.algorithms.gauss_seidel import target_time
 from cosim.component import FloatArray
 from cosim.fmi.state import State
 from cosim.fmi.stepping import TINY
@@ -60,6 +61,7 @@ class EventSteps:
         self._carries_on = system.scenario.master.extrapolation == 1
         self._earlier: tuple[float, FloatArray] | None = None
         self._sources = system.gather.source.copy()
+        self._wanted = target_time(system)
 
     def step(self, k: int) -> None:
         """Advance over communication step number ``k``. Raises what a component raises."""
@@ -98,7 +100,7 @@ class EventSteps:
                 before, old = self._earlier
                 # what is no component's is held: it jumps; so is what was not read from the same source before
                 grows = (gather.source < self._system.physical) & (gather.source == self._sources)
-                values = values + np.where(grows, 0.5 * size / (t - before) * (values - old), 0.0)
+                values = values + np.where(grows, self._wanted * size / (t - before) * (values - old), 0.0)
             self._sources = gather.source.copy()
             self._earlier = now
         signals[gather.target] = values * gather.factor + gather.offset

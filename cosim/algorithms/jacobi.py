@@ -2,7 +2,8 @@
 
 The error of the coupling is of first order in the communication step: an input is held over the step. With
 ``extrapolation: 1`` an input takes the value that its source would have in the middle of the step if it grew on as in
-the last one, which makes it of second order where signals are smooth. Where a component hands its events to the master
+the last one, or at its end where an output depends on the input at once. That makes it of second order where signals
+are smooth. Where a component hands its events to the master
 (FMI 3.0 Event Mode, Model Exchange), steps are divided at the events (`event_steps`), after which inputs are held
 until the next communication point.
 """
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cosim.algorithms.event_steps import EventSteps
+from cosim.algorithms.gauss_seidel import target_time
 from cosim.kernel.program import Call, Gather, Program, Step
 
 if TYPE_CHECKING:
@@ -32,5 +34,5 @@ def program(system: System) -> Program:
         stepper = EventSteps(system)
         return Program([Call(stepper.step)], system.every, np.zeros(len(system.gather.source)), [stepper])
     numbers = range(len(system.components))
-    ahead = np.full(len(system.gather.source), 0.5 * system.scenario.master.extrapolation)
+    ahead = target_time(system) * system.scenario.master.extrapolation
     return Program([*(Gather(n) for n in numbers), *(Step(n) for n in numbers)], system.every, ahead)

@@ -184,3 +184,29 @@ def test_a_failure_in_a_thread_is_told_like_any_other(scenario: Load) -> None:
         with pytest.raises(GalenicError, match=r"'b' failed at t = 0\.5 s .*the lag broke"):
             simulation.step(100)
         assert simulation.completed_steps == 50
+
+
+@pytest.mark.parametrize(("algorithm", "order"), [("jacobi", 2), ("gauss_seidel", None), ("error_controlled", None)])
+def test_an_output_that_follows_its_input_at_once_is_that_of_the_steps_end(
+    scenario: Load, algorithm: str, order: int | None
+) -> None:
+    def error(step: float) -> float:
+        body = f"""
+            components:
+              swing: {{unit: "{UNITS}:mass", parameters: {{x_start: 1 m}}}}
+              shown: {{unit: "{UNITS}:gain", parameters: {{k: 2, offset: 0}}}}
+            connections: [{{from: swing.x, to: shown.u, convert_units: false}}]
+            """
+        settings = {"algorithm": algorithm, "extrapolation": 1, "tolerance": 1e-4}
+        worst = 0.0
+        with Simulation(scenario(body, header(step, 2.0, **settings))) as simulation:
+            simulation.step(3)
+            for _ in range(simulation.steps - 3):
+                simulation.step()
+                worst = max(worst, abs(simulation.get("shown.y") - 2.0 * simulation.get("swing.x")))
+        return worst
+
+    if order is None:
+        assert error(0.05) < 1e-12
+    else:
+        assert np.log2(error(0.05) / error(0.025)) == pytest.approx(order, abs=0.2)
