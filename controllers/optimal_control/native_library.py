@@ -1,0 +1,106 @@
+"""Compiles a solver's C source once for this machine, and finds HPIPM in the CasADi wheel."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import secrets
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import casadi
+import platformdirs
+
+from fmus.errors import GalenicError
+from fmus.toolchain import compiler_version, this_platform
+
+
+def casadi_folder() -> Path:
+    """Where the CasADi wheel keeps its libraries; ``include`` beside them holds the headers."""
+    return Path(casadi.__file__).parent
+
+
+@cache
+def hpipm_library() -> ctypes.CDLL:
+    """HPIPM as the CasADi wheel ships it.
+
+    Raises:
+        GalenicError: this CasADi has none, or comes without headers.
+    """
+    folder = casadi_folder()
+    names = [f"{prefix}hpipm{suffix}" for prefix in ("lib", "") for suffix in (".so", ".dylib", ".dll")]
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if not found or not (folder / "include" / "hpipm_d_ocp_qp_ipm.h").is_file():
+        raise GalenicError(
+            f"the CasADi in {folder} brings no HPIPM", cure="install casadi from its wheel, or use another engine"
+        )
+    if sys.platform == "win32":
+        with os.add_dll_directory(str(folder)):
+            return ctypes.CDLL(str(found[0]))
+    return ctypes.CDLL(str(found[0]))
+
+
+def load_compiled(source: str, name: str) -> tuple[ctypes.CDLL, bool]:
+    """The library of a C source that may include HPIPM's headers, and whether it had to be compiled.
+
+    It is kept under a key of the source, the headers' version, the compiler and the processor's kind.
+
+    Raises:
+        GalenicError: with the compiler's message.
+    """
+    target = this_platform()
+    machine = 1 if len(target.targets) > 1 and platform.machine() == "arm64" else 0
+    key_of = (source, *_options(target.targets[machine]), casadi.CasadiMeta.version(), compiler_version())
+    key = hashlib.sha256("\n".join(key_of).encode()).hexdigest()[:20]
+    file = Path(platformdirs.user_cache_dir("galenic")) / "optimal_control" / f"{name}-{key}{target.suffix}"
+    missing = not file.is_file()
+    if missing:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f"{file.stem}-{secrets.token_hex(8)}.tmp")
+        temporary.write_bytes(_compile(source, target.targets[machine], target.suffix))
+        temporary.replace(file)
+    return ctypes.CDLL(str(file)), missing
+
+
+def link_hpipm(library: Any) -> None:
+    """Give a compiled solver the addresses of HPIPM's functions."""
+    hpipm = hpipm_library()
+    library.galenic_rti_symbol.restype = ctypes.c_char_p
+    library.galenic_rti_symbol.argtypes = (ctypes.c_int64,)
+    addresses: list[int | None] = []
+    while (symbol := library.galenic_rti_symbol(len(addresses))) is not None:
+        try:
+            addresses.append(ctypes.cast(getattr(hpipm, symbol.decode()), ctypes.c_void_p).value)
+        except AttributeError as error:
+            raise GalenicError(
+                f"HPIPM of CasADi {casadi.CasadiMeta.version()} has no function '{symbol.decode()}'",
+                cure="install casadi 3.8, or use another engine",
+            ) from error
+    library.galenic_rti_link((ctypes.c_void_p * len(addresses))(*addresses))
+
+
+def _options(target: str) -> list[str]:
+    return ["-target", target, "-std=gnu11", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-fno-sanitize=all"]
+
+
+def _compile(source: str, target: str, suffix: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="galenic-build-") as folder:
+        (Path(folder) / "solver.c").write_text(source, encoding="utf-8", newline="\n")
+        command = [sys.executable, "-m", "ziglang", "cc", *_options(target), "-w", "-s"]
+        # the headers are named from the folder, whatever characters its path has
+        command += ["-I", str(casadi_folder() / "include"), "solver.c", "-o", "solver" + suffix, "-lm"]
+        clean = {k: v for k, v in os.environ.items() if k not in ("CFLAGS", "CPPFLAGS", "LDFLAGS")}
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=clean)
+        if done.returncode != 0:
+            first = "\n".join((done.stderr or done.stdout).splitlines()[:12])
+            raise GalenicError(
+                f"compiling the solver for {target} failed:\n{first}",
+                cure="check that the 'ziglang' package is installed and that the disk is not full",
+            )
+        return (Path(folder) / f"solver{suffix}").read_bytes()
