@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from odd_fmu import write_odd
 
 import fmus as units
-from cosim import Scenario, Simulation
+from cosim import Scenario, Simulation, simulate
 from cosim.algorithms import LAGGING
 from fmus.errors import GalenicError
 
@@ -33,7 +35,8 @@ CHECKS = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 SMALL = Path(__file__).with_name("small_units.py").as_posix()
-STEP, STEPS = 0.05, 7
+STEP, STEPS = 0.05, 12
+KERNELS = ("native", "python")
 GAINS = st.sampled_from([0.5, -0.5, -2.0, -10.0, 3.0, 1.0, 0.0])
 FACTORS = st.sampled_from([1.0, 1.0, 1.0, -1.0, 2.0, 0.1])
 
@@ -56,6 +59,7 @@ class Plan:
     parts: Mapping[str, Part]
     connections: tuple[tuple[str, str, float, bool], ...]
     master: Mapping[str, Any]
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     def scenario(self, kernel: str) -> Scenario:
         return Scenario.from_mapping(
@@ -69,6 +73,7 @@ class Plan:
                     {"from": source, "to": target, "factor": factor, "lagged": lagged, "convert_units": False}
                     for source, target, factor, lagged in self.connections
                 ],
+                **self.more,
             }
         )
 
@@ -108,6 +113,9 @@ def parts(draw: st.DrawFn, folder: Path, lag: Path, kinds: tuple[str, ...]) -> P
 
 @st.composite
 def plans(draw: st.DrawFn, folder: Path, lag: Path, kinds: tuple[str, ...], algorithms: tuple[str, ...]) -> Plan:
+    algorithm = draw(st.sampled_from(algorithms))
+    if algorithm in {"iterative", "error_controlled"}:  # lags cannot go back
+        kinds = tuple(kind for kind in kinds if kind != "lag")
     chosen = {f"c{k}": draw(parts(folder, lag, kinds)) for k in range(draw(st.integers(1, 5)))}
     outputs = [f"{name}.{port}" for name, part in chosen.items() for port in part.outputs]
     reals = [name for name in outputs if not name.endswith(("int8_out", "boolean_out"))]
@@ -121,7 +129,7 @@ def plans(draw: st.DrawFn, folder: Path, lag: Path, kinds: tuple[str, ...], algo
                 lagged = draw(st.sampled_from([False, False, False, True]))
                 connections.append((draw(st.sampled_from(sources)), f"{name}.{port}", factor, lagged))
     master: dict[str, Any] = {
-        "algorithm": draw(st.sampled_from(algorithms)),
+        "algorithm": algorithm,
         "extrapolation": draw(st.sampled_from([0, 0, 1])),
         "method": draw(st.sampled_from(["newton", "newton", "fixed_point"])),
         "threads": draw(st.sampled_from([1, 1, 3])),
@@ -129,6 +137,33 @@ def plans(draw: st.DrawFn, folder: Path, lag: Path, kinds: tuple[str, ...], algo
     if master["algorithm"] == "error_controlled":  # at the default, chains of gains ask for steps of some microseconds
         master["tolerance"] = 1e-3
     return Plan(chosen, tuple(connections), master)
+
+
+@st.composite
+def around(draw: st.DrawFn, plan: Plan) -> Plan:
+    """The system with what Python does beside it: disturbances, sensors, components with periods of their own."""
+    driven = {target for _, target, _, _ in plan.connections}
+    free = [
+        f"{name}.u" for name, part in plan.parts.items() if part.kind in {"lag", "gain"} and f"{name}.u" not in driven
+    ]
+    kinds = [
+        {"step": {"at": 3 * STEP, "by": 1.5}},
+        {"noise": {"std": 0.1, "time_constant": 0.3}},
+        {"sine": {"amplitude": 0.2, "period": 0.4}},
+    ]
+    disturbances = [{"signal": signal, **draw(st.sampled_from(kinds))} for signal in free if draw(st.booleans())]
+    seen = [f"{name}.{part.outputs[0]}" for name, part in plan.parts.items()]
+    sensors = {
+        f"s{k}": {"measures": draw(st.sampled_from(seen)), "period": draw(st.sampled_from([STEP, 3 * STEP]))}
+        for k in range(draw(st.integers(0, 2)))
+    }
+    chosen = {
+        name: replace(part, section={**part.section, "period": 2 * STEP}) if draw(st.integers(0, 4)) == 0 else part
+        for name, part in plan.parts.items()
+    }
+    record = [{"signals": [seen[0]], "every": 3 * STEP}, "*"] if draw(st.booleans()) else "all"
+    more = {"disturbances": disturbances, "sensors": sensors, "record": record, "seed": 5}
+    return replace(plan, parts=chosen, more=more)
 
 
 Outcome = tuple[str, dict[str, np.ndarray], list[str]]
@@ -185,6 +220,27 @@ def test_both_kernels_end_with_the_same_bits_or_the_same_error(folder, fmus, dat
     native = outcome(plan, "native", 1)
     event(f"{plan.master['algorithm']}: {'error' if native[0] else 'runs'}")
     same(native, outcome(plan, "python", 1))
+
+
+@settings(CHECKS, max_examples=SOAK or 15)
+@given(data=st.data())
+def test_what_both_kernels_record_is_the_same_to_the_bit(folder, fmus, data):
+    """In one go, with disturbances, sensors, periods, and signals recorded less often than others."""
+    plan = data.draw(plans(folder, fmus / "lag.fmu", ("mass", "gain", "lag", "lag"), ALGORITHMS))
+    plan = data.draw(around(plan))
+    frames, errors = [], []
+    for kernel in KERNELS:
+        with TemporaryDirectory() as out:
+            error = ""
+            try:
+                frames.append(simulate(plan.scenario(kernel), out=Path(out)).frame())
+            except GalenicError as raised:
+                error = str(raised)
+            errors.append(error)
+    event(f"{plan.master['algorithm']}: {'error' if errors[0] else 'runs'}")
+    assert errors[0] == errors[1]
+    if frames:
+        pd.testing.assert_frame_equal(*frames, check_exact=True)
 
 
 @CHECKS
