@@ -7,7 +7,8 @@
 - `identification_plan`: what to excite and to observe, from a file.
 - `surrogate`: a reduced-order model in a file. `identify` makes one from step tests on a plant (`simulation_plant`: on
   a scenario's FMUs), with `realization` (ERA).
-- `design_space`: hard bounds on setpoints, soft limits on quality attributes, from a file.
+- `design_space`: where setpoints may be, soft limits on quality attributes, from a file; `design_space_region`,
+  `design_space_box`, `design_space_fit` and `design_space_ranges` are its parts.
 - `base`: ports and configuration, shared by all.
 
 Scenarios name controllers by type; their classes are the entry points ``galenic.controllers``.

@@ -1,0 +1,266 @@
+"""The runs of a design space: one for each setpoint and seed, in processes, each kept in a file as it ends."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmus.errors import GalenicError
+from galenic.design_space_plan import Plan
+
+SAMPLES = "samples.csv"
+_POLL = 0.25
+_STEPS_BETWEEN_LOOKS = 200
+#: Numbers of runs from here on are not of the ensemble.
+_FRESH = 1_000_000
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run.
+
+    Args:
+        number: which.
+        seed: of its random numbers.
+        point: the setpoint.
+        lows: smallest value of each attribute after the warm-up.
+        highs: largest value of each.
+        outside: share of the time after the warm-up with any attribute out of specification.
+        error: why the run ended early; empty where it did not. Such a run is out of specification.
+    """
+
+    number: int
+    seed: int
+    point: tuple[float, ...]
+    lows: tuple[float, ...]
+    highs: tuple[float, ...]
+    outside: float
+    error: str = ""
+
+    def passed(self, allowed: float) -> bool:
+        """Whether it kept to the specification."""
+        return not self.error and self.outside <= allowed
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs for one run."""
+
+    plan: Plan
+    number: int
+    point: tuple[float, ...]
+
+
+@contextmanager
+def local_processes(jobs: int) -> Iterator[Executor]:
+    """Processes on this machine. At the end those that still run are told to stop.
+
+    Any other `concurrent.futures.Executor` does as well: that of a Dask cluster is ``Client(...).get_executor()``.
+    """
+    context = multiprocessing.get_context("spawn")
+    stop = context.Value("b", 0)
+    with ProcessPoolExecutor(jobs, context, _begin, (stop,)) as executor:
+        try:
+            yield executor
+        finally:
+            stop.value = 1
+
+
+_shared: dict[str, Any] = {}
+
+
+def _begin(stop: Any) -> None:
+    """A worker leaves Ctrl-C to its parent, which then says stop."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _shared["stop"] = stop
+
+
+def run_ensemble(
+    plan: Plan,
+    points: int,
+    executor: Executor,
+    folder: Path,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[list[Sample], bool]:
+    """Run what is not in ``folder`` yet; every run that ends is kept there at once.
+
+    Args:
+        plan: the ensemble.
+        points: how many setpoints.
+        executor: where the runs are computed.
+        folder: with `SAMPLES`, where there are some already.
+        progress: told the number of finished runs.
+
+    Returns:
+        all runs in their order, and whether Ctrl-C ended it before all were done.
+
+    Raises:
+        GalenicError: the system cannot be built at some setpoint, or a process died.
+    """
+    from galenic.session import write_text
+
+    total = points * plan.seeds_each
+    done = {s.number: s for s in read_samples(plan, folder)}
+    grid = plan.points(points)
+    todo = [Job(plan, n, tuple(map(float, grid[n // plan.seeds_each]))) for n in range(total) if n not in done]
+    interrupted = False
+    waiting: set[Future[Sample | None]] = set()
+    file = folder / SAMPLES
+    try:
+        with file.open("a", encoding="utf-8", newline="") as stream:
+            if not stream.tell():
+                stream.write(_line(_header(plan)))
+            waiting = {executor.submit(evaluate, job) for job in todo}
+            while waiting:
+                if progress is not None:
+                    progress(total - len(waiting))
+                finished, waiting = wait(waiting, _POLL, FIRST_COMPLETED)
+                for future in finished:
+                    sample = future.result()
+                    if sample is not None:
+                        done[sample.number] = sample
+                        stream.write(_line(_row(sample)))
+                stream.flush()
+    except BrokenProcessPool as error:
+        raise GalenicError(
+            "a run's process ended without a word", cure=f"--jobs 1 needs less memory; --resume {folder} goes on"
+        ) from error
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        for future in waiting:
+            future.cancel()
+    samples = [done[n] for n in sorted(done)]
+    write_text(file, "".join(map(_line, (_header(plan), *map(_row, samples)))))  # in their order, whoever was first
+    return [s for s in samples if s.number < total], interrupted
+
+
+def run_fresh(
+    plan: Plan,
+    points: Sequence[tuple[float, ...]],
+    executor: Executor,
+    progress: Callable[[float], None] | None = None,
+) -> list[Sample]:
+    """Runs at given setpoints with seeds that no run of the ensemble has. Ctrl-C passes through."""
+    futures = [executor.submit(evaluate, Job(plan, _FRESH + n, point)) for n, point in enumerate(points)]
+    waiting: set[Future[Sample | None]] = set(futures)
+    try:
+        while waiting:
+            _, waiting = wait(waiting, _POLL, FIRST_COMPLETED)
+            if progress is not None:
+                progress(len(futures) - len(waiting))
+    finally:
+        for future in waiting:
+            future.cancel()
+    return [s for f in futures if (s := f.result()) is not None]
+
+
+def evaluate(job: Job) -> Sample | None:
+    """One run; None where it was told to stop. Raises GalenicError where the system cannot be built."""
+    from cosim import Simulation
+    from galenic import session
+
+    stop = _shared.get("stop")
+    if stop is not None and stop.value:
+        return None
+    plan = job.plan
+    values = [f"{s.name}={v!r}" for s, v in zip(plan.setpoints, job.point, strict=True)]
+    seed = plan.first_seed + job.number
+    scenario = session.with_duration(session.load(plan.scenario, None, [*plan.overrides, *values]), plan.duration)
+    with Simulation(scenario, seed=seed, without=plan.without) as simulation:
+        columns = [simulation.system.index[a.signal] for a in plan.attributes]
+        rows = np.full((simulation.steps, len(columns)), math.nan)
+        error, step = "", 0
+        try:
+            for step in range(simulation.steps):
+                if stop is not None and step % _STEPS_BETWEEN_LOOKS == 0 and stop.value:
+                    return None
+                simulation.step()
+                if simulation.stopped:
+                    rows = rows[:step]
+                    break
+                rows[step] = simulation.signals[columns]
+        except GalenicError as failure:
+            error, rows = " ".join(failure.message.split()), rows[:step]
+        first = round(plan.warm_up / simulation.step_size)
+    counted = rows[first:]
+    if not len(counted):
+        nothing = (math.nan,) * len(columns)
+        return Sample(job.number, seed, job.point, nothing, nothing, 1.0, error or "it stopped within the warm-up")
+    low, high = (np.array([getattr(a, side) for a in plan.attributes]) for side in ("low", "high"))
+    outside = ~((counted >= low) & (counted <= high)).all(axis=1)  # a value that is not finite is outside
+    return Sample(
+        job.number,
+        seed,
+        job.point,
+        tuple(map(float, counted.min(axis=0))),
+        tuple(map(float, counted.max(axis=0))),
+        float(outside.mean()),
+        error,
+    )
+
+
+def _header(plan: Plan) -> list[str]:
+    return [
+        "run",
+        "seed",
+        *(f"{s.name} [{s.unit}]" for s in plan.setpoints),
+        *(f"{a.name} {side} [{a.unit}]" for side in ("lowest", "highest") for a in plan.attributes),
+        "share outside [1]",
+        "error",
+    ]
+
+
+def _row(sample: Sample) -> list[str]:
+    numbers = (*sample.point, *sample.lows, *sample.highs, sample.outside)
+    return [str(sample.number), str(sample.seed), *map(repr, numbers), sample.error]
+
+
+def _line(cells: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def read_samples(plan: Plan, folder: Path) -> list[Sample]:
+    """The runs that are kept in ``folder``; an incomplete last line, of a computer that went off, is removed.
+
+    Raises:
+        GalenicError: the file is of another ensemble or damaged.
+    """
+    file = folder / SAMPLES
+    if not file.exists():
+        return []
+    text = file.read_bytes().decode("utf-8", errors="replace")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        file.write_bytes(whole.encode("utf-8"))
+    rows = list(csv.reader(io.StringIO(whole)))
+    header = _header(plan)
+    if rows and rows[0] != header:
+        raise GalenicError("its columns are those of another ensemble", cure="choose a new folder", file=file, line=1)
+    n, m = len(plan.setpoints), len(plan.attributes)
+    samples = []
+    for line, row in enumerate(rows[1:], 2):
+        try:
+            numbers = [float(cell) for cell in row[2:-1]]
+            if len(row) != len(header):
+                raise ValueError
+            lows, highs = tuple(numbers[n : n + m]), tuple(numbers[n + m : n + 2 * m])
+            samples.append(Sample(int(row[0]), int(row[1]), tuple(numbers[:n]), lows, highs, numbers[-1], row[-1]))
+        except ValueError:
+            raise GalenicError("this is not a run", cure="remove the line", file=file, line=line) from None
+    return samples
