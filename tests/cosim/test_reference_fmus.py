@@ -34,6 +34,7 @@ WAYS = {
     "native": {},
     "python": {"kernel": "python"},
     "events": {"event_mode": True},
+    "isolated": {"isolate": True},
 }
 
 
@@ -200,17 +201,17 @@ def test_a_state_space_of_any_size_follows_its_matrices(size, way, interface, tm
 SIGNED, UNSIGNED = ("Int8", "Int16", "Int32", "Int64"), ("UInt8", "UInt16", "UInt32", "UInt64")
 
 
-@pytest.mark.parametrize("kernel", ["native", "python"])
-@pytest.mark.parametrize("interface", ["co_simulation", "model_exchange"])
+@pytest.mark.parametrize("way", [*WAYS, "exchange"])
 @pytest.mark.parametrize("version", [2, 3])
-def test_what_goes_into_a_feedthrough_comes_out(version, interface, kernel):
+def test_what_goes_into_a_feedthrough_comes_out(version, way):
     """The ends of every whole-number type, as the authors' own input file has them, and something of every other."""
     low, high = {}, {}
     for kind in (*SIGNED, *UNSIGNED):
         bits = int(kind.removeprefix("U").removeprefix("Int"))
         low[kind], high[kind] = (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if kind in SIGNED else (0, 2.0**bits - 1)
     others = {"Float64_continuous": -1e-300, "Float64_discrete": 1e300, "Float32_continuous": 0.25}
-    with Simulation(alone(file_of("Feedthrough", version), 0.1, 2.0, kernel, interface=interface)) as simulation:
+    options = {"interface": "model_exchange"} if way == "exchange" else WAYS[way]
+    with Simulation(alone(file_of("Feedthrough", version), 0.1, 2.0, **options)) as simulation:
         names = [name.removesuffix("_output") for name in simulation.system.names if name.endswith("_output")]
         assert len(names) == (5 if version == 2 else 14)
         for given in (low, high, low):
