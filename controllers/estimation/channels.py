@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaincinv
 
-from controllers.estimation.model import EstimationModel
+from controllers.estimation.model import FAR, EstimationModel
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
@@ -76,17 +76,13 @@ class Channel:
             )
 
 
-#: A value larger than this many times its output's nominal is no measurement.
-_FAR = 1e6
-
-
 class Screen:
     """The checks of a value that need no model: finite, in range, not frozen."""
 
     def __init__(self, channels: Sequence[Channel], model: EstimationModel) -> None:
         nominal = [model.outputs[model.output_index(c.output)].nominal for c in channels]
-        self._low = [max(c.low, -_FAR * n) for c, n in zip(channels, nominal, strict=True)]
-        self._high = [min(c.high, _FAR * n) for c, n in zip(channels, nominal, strict=True)]
+        self._low = [max(c.low, -FAR * n) for c, n in zip(channels, nominal, strict=True)]
+        self._high = [min(c.high, FAR * n) for c, n in zip(channels, nominal, strict=True)]
         self._frozen_after = [c.frozen_after or 0 for c in channels]
         self.reset()
 

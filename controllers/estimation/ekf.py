@@ -12,7 +12,7 @@ from controllers.estimation.bounds import project
 from controllers.estimation.channels import Channel, Reason, Screen
 from controllers.estimation.evaluation import Evaluation, with_jacobian
 from controllers.estimation.history import History
-from controllers.estimation.model import EstimationModel
+from controllers.estimation.model import FAR, UNKNOWN, EstimationModel
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
@@ -26,7 +26,8 @@ class ExtendedKalmanFilter:
     Time update with A = dF/ds at the estimate, then the values of that time, linearised at the prior (H = dH/ds), one
     after the other (their noises are independent, so this equals the joint update and needs no inverse):
 
-        s <- F(s, u),  P <- A P A' + Q;     S = h P h' + r,   K = P h' / S,   s <- s + K e,   P <- P - K S K'
+        s <- F(s, u),  P <- A P A' + Q;     S = h P h' + r,   K = P h' / S
+        s <- s + K e,  P <- (I - K h) P (I - K h)' + K r K'
 
     The prior of each of the last ``memory`` periods is kept, with its inputs and values. A value of age a is put where
     it belongs and the filter runs again from there, gates included: the result is that of a filter that had the value
@@ -115,6 +116,13 @@ class ExtendedKalmanFilter:
         spread = np.diag(spread**2) if spread.ndim == 1 else (spread + spread.T) / 2.0
         if not (np.isfinite(start).all() and np.isfinite(spread).all() and np.isfinite(inputs).all()):
             raise GalenicError("the estimator's start is not finite")
+        size = np.maximum(np.abs(start), np.sqrt(np.maximum(spread.diagonal(), 0.0))) / self.model.nominal
+        if size.max(initial=0.0) > UNKNOWN:
+            name = self.model.states[int(size.argmax())].name
+            raise GalenicError(
+                f"the start of '{name}' or its standard deviation is {size.max():.3g} times its nominal",
+                cure="give the state a nominal of its usual size",
+            )
         self._screen.reset()
         self._history.clear()
         self._queue[:] = inputs
@@ -204,13 +212,21 @@ class ExtendedKalmanFilter:
             a = self._step.results[1].reshape((n, n), order="F")
             with np.errstate(over="ignore", invalid="ignore"):
                 moved = a @ p @ a.T
-            fine = bool(np.isfinite(moved).all())
+            fine = bool(np.isfinite(moved).all() and (np.abs(self._step.results[0]) <= FAR * m.nominal).all())
             if fine:
                 state, p = self._step.results[0], (moved + moved.T) / 2.0
-        p = p + np.diag(noise**2 + (0.0 if fine else 1e-4) * m.nominal**2)
+        p = self._limited(p + np.diag(noise**2 + (0.0 if fine else 1e-4) * m.nominal**2))
         h.misses[slot, 0] = h.misses[slot, 1] = h.misses[before, 1]
         self._begin(project(state, p, m.low, m.high), p, slot)
         return fine
+
+    def _limited(self, covariance: FloatArray) -> FloatArray:
+        """No standard deviation above that of knowing nothing; correlations stay."""
+        excess = np.sqrt(np.maximum(covariance.diagonal(), 0.0)) / (UNKNOWN * self.model.nominal)
+        if excess.max() <= 1.0:
+            return covariance
+        scale = 1.0 / np.maximum(excess, 1.0)
+        return np.asarray(covariance * scale * scale[:, None])
 
     def _update(self, slot: int) -> list[Reason]:
         """Correct the estimate by the values of one time."""
@@ -250,11 +266,15 @@ class ExtendedKalmanFilter:
             reason = Reason.REOPENED
             if spread > 0.0:
                 wider = min(max((innovation**2 / self._gates[i] - std**2) / spread, 1.0), _WIDEST)
-                self._covariance, ph = self._covariance * wider, ph * wider
-                variance = spread * wider + std**2
+                self._covariance = self._limited(self._covariance * wider)
+                ph = self._covariance @ row
+                variance = float(row @ ph) + std**2
         h.misses[slot, 1, i], h.std[slot, i] = 0, std
-        self._state = self._state + ph * (innovation / variance)
-        self._covariance = self._covariance - np.outer(ph, ph) / variance
+        gain = ph / variance
+        self._state = self._state + gain * innovation
+        rest = np.eye(len(gain)) - np.outer(gain, row)
+        p = rest @ self._covariance @ rest.T + np.outer(gain, gain) * std**2
+        self._covariance = (p + p.T) / 2.0
         return reason
 
     @property

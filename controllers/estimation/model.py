@@ -17,6 +17,11 @@ Kind = Literal["input", "output", "rate", "parameter"]
 
 _HOUR = 3600.0
 
+#: A value further than this many times its nominal from zero is no value.
+FAR = 1e6
+#: A standard deviation of this many times the nominal says that nothing is known.
+UNKNOWN = 1e4
+
 
 @dataclass(frozen=True)
 class State:
@@ -25,7 +30,7 @@ class State:
     Args:
         name: as it is told.
         unit: what its values are in.
-        nominal: its usual size, > 0.
+        nominal: its usual size, > 0; beyond a million times it no estimate is believed.
         low: physical lower bound of the estimate.
         high: physical upper bound of the estimate.
         noise: standard deviation of how far model and plant part in an hour, in ``unit``.

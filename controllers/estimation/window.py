@@ -156,6 +156,7 @@ def _build(
         "tol_pr": tolerance,
         "tol_du": tolerance,
         "min_step_size": 1e-12,
+        "show_eval_warnings": False,
         "print_header": False,
         "print_iteration": False,
         "print_time": False,

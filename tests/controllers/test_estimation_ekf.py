@@ -5,12 +5,12 @@ import math
 
 import numpy as np
 import pytest
+from estimation_cases import NOISE, A, B, C, Plant, culture, linear, linear_process, reaction
 
 from controllers.estimation import Channel, DisturbanceState, EstimationModel, ExtendedKalmanFilter, Reason
 from controllers.estimation.bounds import project
 from controllers.estimation.consistency import check_detectable, consistency_bounds, normalized_error_squared
 from fmus.errors import GalenicError
-from tests.controllers.estimation_cases import NOISE, A, B, C, Plant, culture, linear, linear_process, reaction
 
 STD = np.array([0.3, 0.2])
 START, FEED = np.array([15.0, 8.0, 1.0, 0.0]), np.array([0.15])  # of the culture
@@ -276,11 +276,20 @@ def test_an_input_that_is_not_finite_counts_as_the_last_one_and_is_told() -> Non
 
 
 def test_where_the_model_has_no_finite_answer_the_estimate_stays_and_grows_uncertain() -> None:
+    e = ExtendedKalmanFilter(culture(), [Channel("od", 0.1)])
+    e.initialize(START[:3], np.ones(3), FEED)
+    for feed in (1e200, 1e12):
+        before = e.covariance.copy()
+        assert not e.predict(np.array([feed]))
+        np.testing.assert_array_equal(e.state, START[:3])
+        assert (np.diag(e.covariance) > np.diag(before)).all()
+    assert e.predict(FEED)
+
+
+def test_a_start_without_a_sensible_nominal_is_refused() -> None:
     e = ExtendedKalmanFilter(reaction(), [Channel("pressure", 0.1)])
-    e.initialize(np.array([1e200, 1.0]), np.ones(2), np.zeros(0))
-    assert not e.predict(np.zeros(0))
-    assert e.state[0] == 1e200
-    assert (np.diag(e.covariance) > 1.0).all()
+    with pytest.raises(GalenicError, match=r"start of 'b'.*nominal"):
+        e.initialize(np.array([1.0, 1e7]), np.ones(2), np.zeros(0))
 
 
 def test_estimates_stay_within_bounds_where_an_unbounded_filter_leaves_them() -> None:

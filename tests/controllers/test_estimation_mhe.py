@@ -5,11 +5,11 @@ import math
 
 import numpy as np
 import pytest
+from estimation_cases import Plant, culture, linear, reaction
 
 from controllers.estimation import Channel, DisturbanceState, ExtendedKalmanFilter, MovingHorizonEstimator, Reason
 from controllers.estimation.window import Engine
 from fmus.errors import GalenicError
-from tests.controllers.estimation_cases import Plant, culture, linear, reaction
 
 NONE = np.zeros(0)
 STD = np.array([0.3, 0.2])
