@@ -60,10 +60,12 @@ class DependencyGraph:
     Args:
         groups: component names; a group of several is what a loop ties together.
         loops: the algebraic loops.
+        lagged: inputs that take values one step old on purpose.
     """
 
     groups: tuple[tuple[str, ...], ...]
     loops: tuple[Loop, ...]
+    lagged: frozenset[str] = frozenset()
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -81,7 +83,7 @@ def dependency_graph(
         links: for each driven input the signal that drives it; those driven by other things are ignored.
         lagged: inputs that take values one step old on purpose, and so close no loop.
     """
-    late = set(lagged)
+    late = frozenset(lagged)
     nodes = {f"{c.name}.{p.name}": None for c in components for p in (*c.inputs, *c.outputs)}
     owner = {f"{c.name}.{p.name}": c.name for c in components for p in (*c.inputs, *c.outputs)}
     through: dict[str, list[str]] = {name: [] for name in nodes}
@@ -96,7 +98,7 @@ def dependency_graph(
     # a component waits for what its outputs depend on at once; other sources it follows where it can
     hard = {(owner[s], owner[t]) for t, s in driven.items() if t not in late and through[t] and owner[s] != owner[t]}
     soft = {(owner[s], owner[t]) for t, s in driven.items() if t not in late and owner[s] != owner[t]}
-    return DependencyGraph(_ordered([c.name for c in components], hard, soft), loops)
+    return DependencyGraph(_ordered([c.name for c in components], hard, soft), loops, late)
 
 
 def _cycles(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[frozenset[str]]:

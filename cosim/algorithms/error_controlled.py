@@ -73,8 +73,10 @@ class ErrorControl:
         self.accepted = 0
         self.rejected = 0
         self._largest = np.zeros(system.physical)
-        outputs = [np.arange(middle, end) for _begin, middle, end in system.spans]
-        self._outputs = np.concatenate(outputs) if outputs else np.zeros(0, dtype=np.intp)
+        # whole numbers and truth values jump whatever the step; what follows from them is seen in the others
+        outputs = [o for _begin, middle, end in system.spans for o in range(middle, end)]
+        kept = [o for o in outputs if system.ports[system.names[o]].kind == "real"]
+        self._outputs = np.array(kept, dtype=np.intp)
         self._order = 1 + settings.extrapolation
         self._earlier: _Point | None = None
         self._wanted, self._first = target_time(system), comes_first(system)

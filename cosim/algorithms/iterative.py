@@ -1,7 +1,8 @@
 """Iterative: what forms a cycle is stepped again, from the same state, until its inputs and outputs agree.
 
 For the components of one cycle let u be the inputs that they drive among themselves and G(u) what their outputs make of
-these inputs over the step. The step is right when u = G(u). Two ways to find u (``method``):
+these inputs over the step. The step is right when u = G(u); what is lagged on purpose stays as it was at the step's
+begin. Two ways to find u (``method``):
 
 - ``newton``: u <- u - J^-1 (u - G(u)), J = I - dG/du. The derivatives are the FMUs' own where they offer them, finite
   differences by stepping again where not. J is kept from step to step, corrected by Broyden's update, and computed
@@ -49,10 +50,13 @@ def program(system: System) -> Program:
 
 
 def _feeds_itself(system: System, group: tuple[int, ...]) -> bool:
-    if len(group) > 1:
-        return True
-    begin, end = system.row_spans[group[0]]
-    return any(system.owner_of(int(source)) == group[0] for source in system.gather.source[begin:end])
+    return len(group) > 1 or any(_within(system, row, group) for row in range(*system.row_spans[group[0]]))
+
+
+def _within(system: System, row: int, group: tuple[int, ...]) -> bool:
+    """Whether a connection is one of those that have to agree: inside the group, and not lagged on purpose."""
+    source, target = int(system.gather.source[row]), int(system.gather.target[row])
+    return system.owner_of(source) in group and system.names[target] not in system.graph.lagged
 
 
 class Cycle:
@@ -77,8 +81,7 @@ class Cycle:
         outside: list[int] = []
         for number in numbers:
             for row in range(*system.row_spans[number]):
-                mine = system.owner_of(int(system.gather.source[row])) in numbers
-                (inside if mine else outside).append(row)
+                (inside if _within(system, row, numbers) else outside).append(row)
         self._inside: npt.NDArray[np.intp] = np.array(inside, dtype=np.intp)
         self._outside: npt.NDArray[np.intp] = np.array(outside, dtype=np.intp)
         settings = system.scenario.master

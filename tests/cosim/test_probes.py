@@ -141,6 +141,29 @@ def test_loops_that_share_an_fmu_are_solved_together(gain):
         assert found == pytest.approx(np.linalg.solve(matrix, right), rel=1e-10)
 
 
+@pytest.mark.parametrize("algorithm", ["jacobi", "gauss_seidel", "iterative"])
+def test_a_connection_that_lags_on_purpose_is_one_step_late_under_every_algorithm(gain, algorithm):
+    """y = 0.5 u + 1 with u = 2 y of the step before: one more in each step, and no value that would agree at once."""
+    components = {"a": {"fmu": gain(2, "all").as_posix(), "parameters": {"k": 0.5}}}
+    connections = [{"from": "a.y", "to": "a.u", "factor": 2, "lagged": True}]
+    with Simulation(system(components, 0.1, 5, connections, algorithm=algorithm)) as simulation:
+        simulation.initialize()
+        for _ in range(5):
+            before = simulation.get("a.y")
+            simulation.step()
+            assert simulation.get("a.y") == before + 1.0
+
+
+def test_error_control_does_not_mind_whole_numbers_that_count_steps(odd):
+    scenario = system(
+        {"ball": {"fmu": odd.as_posix()}}, 0.1, 3, algorithm="error_controlled", tolerance=1e-3
+    )  # its outputs count its calls
+    with Simulation(scenario) as simulation:
+        simulation.step(3)
+        assert simulation.get("ball.calls") >= 3.0
+        assert simulation.get("ball.h") == pytest.approx(1.0 - 0.5 * 9.81 * 0.3**2, abs=1e-3)
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("algorithm", ["jacobi", "gauss_seidel"])
 def test_a_ring_of_lags_that_say_nothing_is_no_loop(fmus, algorithm, kernel):
