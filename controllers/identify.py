@@ -68,11 +68,7 @@ def identify(
     """
     runner = _Runner(new_plant, plan, progress)
     base = runner.run("base line", {})
-    up, down = [], []
-    for name, step in zip(runner.names, runner.steps, strict=True):
-        up.append(runner.run(f"{name} up", {name: +step}))
-        down.append(runner.run(f"{name} down", {name: -step}))
-    y_up, y_down = np.stack(up, axis=2), np.stack(down, axis=2)
+    y_up, y_down = runner.steps_up_and_down()
     response = (y_up - y_down) / 2.0  # per step, so that every input counts alike in the realisation
     response -= response[:1]
     uneven = np.abs(y_up + y_down - 2.0 * base[:, :, None]).max(axis=0) / 2.0
@@ -119,6 +115,24 @@ def identify(
         plan.description,
         {**notes, **(provenance or {})},
     )
+
+
+def step_responses(
+    new_plant: Callable[[], Plant], plan: IdentificationPlan, *, progress: Progress | None = None
+) -> FloatArray:
+    """Responses to unit steps, from the step tests of `identify` alone.
+
+    Returns:
+        half the difference of step up and step down over the step, from zero, shape (samples + 1, outputs, inputs).
+
+    Raises:
+        GalenicError: an unknown signal, or a response that is not finite.
+    """
+    runner = _Runner(new_plant, plan, progress)
+    y_up, y_down = runner.steps_up_and_down()
+    response = (y_up - y_down) / 2.0 / runner.steps
+    result: FloatArray = response - response[:1]
+    return result
 
 
 class _Runner:
@@ -169,6 +183,14 @@ class _Runner:
             return parse_quantity(value, unit)
         except GalenicError as error:
             raise self.plan.source.error(("inputs", name, key), error.message, error.cure) from error
+
+    def steps_up_and_down(self) -> tuple[FloatArray, FloatArray]:
+        """Responses to each input's step up and down, each of shape (samples + 1, p, m)."""
+        up, down = [], []
+        for name, step in zip(self.names, self.steps, strict=True):
+            up.append(self.run(f"{name} up", {name: +step}))
+            down.append(self.run(f"{name} down", {name: -step}))
+        return np.stack(up, axis=2), np.stack(down, axis=2)
 
     def run(self, label: str, steps: Mapping[str, float]) -> FloatArray:
         """Response to steps on the operating point, shape (samples + 1, p)."""

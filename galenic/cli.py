@@ -27,6 +27,7 @@ from galenic.commands import (
     resume,
     run,
     schema,
+    tune,
     watch,
 )
 from galenic.commands import list as list_command
@@ -112,6 +113,7 @@ for _module in (
     results,
     identify,
     design_space,
+    tune,
     calibrate,
     replay,
     lots,

@@ -50,10 +50,10 @@ def identify(
     from galenic.progress import count_progress
     from galenic.session import load
 
-    plan_file = _plan_file(target)
-    plan = IdentificationPlan.load(plan_file)
+    source = plan_file(target)
+    plan = IdentificationPlan.load(source)
     if plan.scenario is None:
-        raise GalenicError("the plan names no scenario", cure="add 'scenario: FILE'", file=plan_file, line=1)
+        raise GalenicError("the plan names no scenario", cure="add 'scenario: FILE'", file=source, line=1)
     scenario = load(str(plan.scenario))
     file = out or Path(f"{scenario.name}_surrogate.yaml")
     with count_progress(messages(), "Step tests", 1.0) as report:
@@ -76,7 +76,7 @@ def identify(
     )
 
 
-def _plan_file(target: str) -> Path:
+def plan_file(target: str) -> Path:
     """The plan itself, or the one that stands below the scenario's folder and names it."""
     from cosim import find_scenario
     from cosim.yaml_lines import read_yaml
