@@ -68,7 +68,7 @@ class DoMPCEngine:
             lterm=casadi.dot(problem.output_weights, tracked**2) / 2 + at[ny],
             mterm=casadi.dot(problem.terminal_weights, tracked**2) / 2 + at[ny + 1],
         )
-        mpc.set_rterm(u=problem.move_weights / 2)
+        mpc.set_rterm(u=problem.move_weights / 2 * problem.input_scale**2)  # do-mpc counts moves in scales
         mpc.bounds["lower", "_u", "u"], mpc.bounds["upper", "_u", "u"] = problem.input_lower, problem.input_upper
         mpc.bounds["lower", "_x", "x"], mpc.bounds["upper", "_x", "x"] = problem.state_lower, problem.state_upper
         mpc.scaling["_x", "x"], mpc.scaling["_u", "u"] = problem.state_scale, problem.input_scale

@@ -117,9 +117,9 @@ class _ProgramEngine:
             self._last = {}
             return no_plan(problem, Status.FAILED, said, time.perf_counter() - began)
         residual, outside = self._residual(w, values, lam_w, lam_g)
-        if status is Status.FAILED or outside > self._feasible:
+        if status in (Status.FAILED, Status.INFEASIBLE) or outside > self._feasible:
             self._last = {}
-            status = Status.INFEASIBLE if outside > self._feasible else Status.FAILED
+            status = Status.INFEASIBLE if outside > self._feasible else status
             return no_plan(problem, status, said, time.perf_counter() - began)
         if status is Status.ITERATED and residual < self._tolerance:
             status = Status.SOLVED
@@ -142,17 +142,18 @@ class _ProgramEngine:
         )
 
     def _residual(self, w: FloatArray, values: FloatArray, lam_w: FloatArray, lam_g: FloatArray) -> tuple[float, float]:
-        """Largest residual of the conditions of optimality, and the largest violation among them."""
+        """Largest residual of the conditions of optimality, and the largest violation of a hard limit."""
         program, parts = self._program, self._conditions(w, values.ravel(), lam_w, lam_g)
         gradient, g = (np.asarray(part, dtype=np.float64).ravel() for part in parts)
         value, multiplier = np.r_[w, g], np.r_[lam_w, lam_g]
         low, high = np.r_[program.lower, program.g_lower], np.r_[program.upper, program.g_upper]
-        outside = float(np.maximum(low - value, value - high).max(initial=0.0))
+        outside = np.maximum(low - value, value - high)
         distance = np.where(multiplier > 0.0, high - value, value - low)
         # a multiplier of a bound that is none is as wrong as it is large
         product = np.abs(multiplier * np.where(np.isfinite(distance), distance, 1.0))
         free = gradient[self.problem.nx + self.problem.nu :]  # z_0 is given
-        return max(float(np.abs(free).max()), outside, float(product.max(initial=0.0))), outside
+        residual = max(float(a.max(initial=0.0)) for a in (np.abs(free), outside, product))
+        return residual, float(outside[program.hard].max(initial=0.0))
 
 
 class CasADiEngine(_ProgramEngine):

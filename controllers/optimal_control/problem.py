@@ -223,11 +223,11 @@ class OptimalControlProblem:
         weights = np.r_[self.output_weights, self.terminal_weights, self.move_weights]
         if not (np.isfinite(weights).all() and (weights >= 0.0).all()):
             raise GalenicError("a weight is negative or not finite", cure="give weights of zero or more")
+        if (self.input_lower > self.input_upper).any() or (self.state_lower > self.state_upper).any():
+            raise GalenicError("a lower bound is above its upper bound", cure="exchange them")
         scales = np.r_[self.state_scale, self.input_scale, self.move_limits, self.step]
         if not (scales > 0.0).all():
             raise GalenicError("scales, move limits and the step must be positive", cure="leave out limits of zero")
-        if (self.input_lower > self.input_upper).any() or (self.state_lower > self.state_upper).any():
-            raise GalenicError("a lower bound is above its upper bound", cure="exchange them")
         ranks = sorted(self.soft_constraints, key=lambda c: c.rank)
         for better, worse in pairwise(ranks):
             if better.rank < worse.rank and better.l1 < worse.l1:

@@ -72,6 +72,9 @@ typedef struct {
     struct d_ocp_qp_res res;
     struct d_ocp_qp_res_ws res_ws;
     int64_t warm;
+    char *programs; /* the memory of all that HPIPM writes to */
+    size_t programs_size;
+    void *qp_memory, *sol_memory, *ws_memory, *res_memory, *res_ws_memory;
     double *z, *u, *rolled, *next, *results[RESULTS], *bound, *mask;
     const double **argument;
     double **result;
@@ -168,6 +171,19 @@ static void set_options(const Setup *p, struct d_ocp_qp_ipm_arg *arg) {
     hp.ipm_arg_set_iter_max(&most, arg);
 }
 
+/* A NaN stays in HPIPM's matrices, even in those that a new problem overwrites: all are made anew. */
+static void forget(Solver *s) {
+    memset(s->programs, 0, s->programs_size);
+    hp.create(&s->dim, &s->qp, s->qp_memory);
+    hp.sol_create(&s->dim, &s->sol, s->sol_memory);
+    hp.ipm_ws_create(&s->dim, &s->arg, &s->ws, s->ws_memory);
+    hp.res_create(&s->dim, &s->res, s->res_memory);
+    hp.res_ws_create(&s->dim, &s->res_ws, s->res_ws_memory);
+    set_fixed(s);
+    hp.sol_set_zero(&s->sol);
+    s->warm = 0;
+}
+
 /* Lays a solver out in `memory` (aligned to 64 bytes); with memory of null it tells how much is needed. */
 EXPORT int64_t galenic_rti_create(const Setup *p, void *memory, int *sizes) {
     const int64_t K = p->stages, nz = p->nx + p->nu, n = K + 1;
@@ -215,27 +231,20 @@ EXPORT int64_t galenic_rti_create(const Setup *p, void *memory, int *sizes) {
     if (!memory) return (int64_t)(at - (char *)memory) + 64;
 
     memset(s, 0, sizeof *s);
-    *s = (Solver){.setup = p, .z = z, .u = u, .rolled = rolled, .next = next, .bound = bound, .mask = mask,
+    *s = (Solver){.setup = p, .programs = qp_memory, .programs_size = (size_t)((char *)results[0] - (char *)qp_memory),
+                  .qp_memory = qp_memory, .sol_memory = sol_memory, .ws_memory = ws_memory, .res_memory = res_memory,
+                  .res_ws_memory = res_ws_memory, .z = z, .u = u, .rolled = rolled, .next = next, .bound = bound, .mask = mask,
                   .argument = argument, .result = result, .integers = integers, .doubles = doubles, .index = indices};
     memcpy(s->results, results, sizeof results);
     hp.dim_create((int)K, &s->dim, dim_memory);
     hp.dim_set_all(nx, nu, nbx, nbu, ng, ns, &s->dim);
     hp.ipm_arg_create(&s->dim, &s->arg, arg_memory);
     set_options(p, &s->arg);
-    hp.create(&s->dim, &s->qp, qp_memory);
-    hp.sol_create(&s->dim, &s->sol, sol_memory);
-    hp.ipm_ws_create(&s->dim, &s->arg, &s->ws, ws_memory);
-    hp.res_create(&s->dim, &s->res, res_memory);
-    hp.res_ws_create(&s->dim, &s->res_ws, res_ws_memory);
-    set_fixed(s);
-    hp.sol_set_zero(&s->sol);
+    forget(s);
     return (int64_t)(at - (char *)memory);
 }
 
-EXPORT void galenic_rti_reset(Solver *s) {
-    s->warm = 0;
-    hp.sol_set_zero(&s->sol);
-}
+EXPORT void galenic_rti_reset(Solver *s) { forget(s); }
 
 static void call(Solver *s, const StageFunction f, int64_t k, const double *x, const double *v, const double *u,
                  const double *values) {

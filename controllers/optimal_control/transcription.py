@@ -39,6 +39,7 @@ class Transcription:
         g_lower, g_upper = [], []
         self.controls: list[int] = []  # u and slacks by stage, as HPIPM's interface wants to know
         self.rows: list[int] = []
+        hard: list[bool] = []  # rows of g that are moves; gaps close while the iterations go on
         self._z_at: list[int] = []
         self._u_at: list[int] = []
         at = 0
@@ -79,14 +80,17 @@ class Transcription:
                 g.append(casadi.vertcat(following, u) - z[k + 1])
                 g_lower.append(np.zeros(nz))
                 g_upper.append(np.zeros(nz))
+                hard += [False] * nz
             g.append(rows)
             g_lower.append(low)
             g_upper.append(high)
+            hard += [i < moves for i in range(len(low))]
             if gauss_newton:
                 blocks += self._hessian(functions, k, arguments, slacks)
         self.w, self.f, self.g = casadi.vertcat(*w), f, casadi.vertcat(*g)
         self.lower, self.upper = np.concatenate(lower), np.concatenate(upper)
         self.g_lower, self.g_upper = np.concatenate(g_lower), np.concatenate(g_upper)
+        self.hard = np.array([True] * at + hard)
         self.hessian: Any = casadi.diagcat(*blocks) if gauss_newton else None
 
     def fix_start(self, state: FloatArray, previous_input: FloatArray) -> None:

@@ -1,0 +1,221 @@
+"""Latency of the optimal control engines in closed loop, beside do-mpc with its defaults.
+
+    python benchmarks/control_latency.py [bioreactor tablet] [--steps 260] [--block 20] [--seed 1] [--long 100000]
+
+Every engine controls a plant of its own, with the same noise; the plant differs from the model. They take turns in
+blocks of steps, so that what else the machine does falls on all of them; with ``--block 1`` each finds the caches
+filled by the others. Times are of one `solve` as Python sees it: the processor's (all threads) and the wall's. Also:
+
+- cost: of the closed loop with the plant's true states, relative to the converged solution's loop;
+- gap: at every tenth step, how much the engine's plan costs by the model on the uniform grid above what IPOPT finds
+  from the same state, relative to the latter: the median and the worst;
+- violation: of soft limits in the loop, in scales: mean and worst. A limit may be impossible to keep.
+
+Set OMP_NUM_THREADS=1 to keep linear algebra on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from unittest import mock
+
+import numpy as np
+from control_problems import CASES, NON_UNIFORM, UNIFORM, ControlCase
+
+from controllers.optimal_control import Answer, CasADiEngine, DoMPCEngine, Engine, HPIPMEngine, IPOPTEngine
+from controllers.optimal_control.roll_out import RollOut
+from controllers.optimal_control.stage_functions import StageFunctions
+
+DEADLINES = (1e-3, 5e-3, 20e-3, 100e-3)
+YARDSTICK, REFERENCE = "do-mpc, defaults", "IPOPT, converged"
+
+ENGINES: dict[str, tuple[Sequence[int], Callable[..., Engine]]] = {
+    YARDSTICK: (UNIFORM, DoMPCEngine),
+    REFERENCE: (UNIFORM, IPOPTEngine),
+    "sqpmethod + hpipm, one iteration": (UNIFORM, CasADiEngine),
+    "C, converged": (UNIFORM, lambda problem: HPIPMEngine(problem, iterations=20)),
+    "C, one iteration": (UNIFORM, HPIPMEngine),
+    "C, one iteration, 12 stages": (NON_UNIFORM, HPIPMEngine),
+}
+
+
+@dataclass
+class Loop:
+    """One engine with its plant."""
+
+    name: str
+    case: ControlCase
+    engine: Engine
+    build: float
+    cached_build: float
+    state: np.ndarray
+    applied: np.ndarray
+    cpu: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
+    violations: list[np.ndarray] = field(default_factory=list)
+    cost: float = 0.0
+    failures: int = 0
+
+    def solve(self, measured: np.ndarray, references: np.ndarray) -> Answer:
+        wall, cpu = time.perf_counter(), time.process_time()
+        answer = self.engine.solve(measured, self.applied, (), references)
+        self.cpu.append(time.process_time() - cpu)
+        self.wall.append(time.perf_counter() - wall)
+        self.failures += not answer.usable
+        return answer
+
+
+class Judge:
+    """Costs of plans and of what happened, by the problem on the uniform grid."""
+
+    def __init__(self, case: ControlCase) -> None:
+        self.problem = case.problem
+        self.roll_out, self.reference = RollOut(case.problem), IPOPTEngine(case.problem)
+        functions = StageFunctions(case.problem)
+        self.stage, self.bounds, self.moves = functions.rolled(1), functions.row_bounds(1), functions.moves(1)
+        self.soft = case.problem.constraints_at(1)
+
+    def happened(self, x: np.ndarray, before: np.ndarray, u: np.ndarray, r: np.ndarray) -> tuple[float, np.ndarray]:
+        """Cost of one period and violations in scales."""
+        p = self.problem
+        _, rows, cost = self.stage(x / p.state_scale, before / p.input_scale, u / p.input_scale, r, p.step, 1.0)
+        c = np.array(rows).ravel()
+        over = np.maximum(np.maximum(self.bounds[0] - c, c - self.bounds[1]), 0.0)[self.moves :]
+        return float(cost) + sum(s.l1 * o + s.l2 / 2 * o * o for s, o in zip(self.soft, over, strict=True)), over
+
+    def gap(self, x: np.ndarray, before: np.ndarray, r: np.ndarray, inputs: np.ndarray) -> float:
+        """Of a plan on the uniform grid, relative to the optimum from here."""
+        self.reference.reset()
+        best = self.reference.solve(x, before, (), r)
+        if not best.usable:
+            return float("nan")
+        values = np.tile(r, (len(self.problem.stages) + 1, 1))
+        return (self.roll_out(x, before, values, inputs).cost - best.cost) / max(abs(best.cost), 1e-3)
+
+
+def loops_of(name: str) -> list[Loop]:
+    """Every engine, built twice: with nothing in the cache, and again."""
+    made = []
+    for label, (grid, engine) in ENGINES.items():
+        case = CASES[name](grid)
+        where = "controllers.optimal_control.native_library.platformdirs.user_cache_dir"
+        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        with folder, mock.patch(where, return_value=folder.name), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # do-mpc's about its optional parts
+            began = time.perf_counter()
+            engine(case.problem)
+            middle = time.perf_counter()
+            built = engine(case.problem)
+            end = time.perf_counter()
+        made.append(Loop(label, case, built, middle - began, end - middle, case.start, case.start_input))
+    return made
+
+
+def run(name: str, steps: int, block: int, seed: int) -> list[Loop]:
+    """The closed loops, in turns."""
+    loops, judge = loops_of(name), Judge(CASES[name]())
+    draws = np.random.default_rng(seed).standard_normal((steps, len(loops[0].state)))
+    for first in range(0, steps, block):
+        for loop in loops:
+            late: list[tuple[np.ndarray, ...]] = []
+            for step in range(first, min(first + block, steps)):
+                one_step(loop, judge, step, draws[step], late)
+            loop.gaps += [judge.gap(*plan) for plan in late]
+    return loops
+
+
+def one_step(loop: Loop, judge: Judge, step: int, draw: np.ndarray, late: list[tuple[np.ndarray, ...]]) -> None:
+    """Measure, solve, apply; every tenth plan goes to ``late``, to be compared when nothing is timed."""
+    case, r = loop.case, loop.case.references(step)
+    measured = loop.state + case.noise * draw
+    answer = loop.solve(measured, r)
+    if answer.usable and step % 10 == 5:
+        repeats = [stage.steps for stage in case.problem.stages]
+        late.append((measured, loop.applied, r, np.repeat(answer.inputs, repeats, axis=0)))
+    before, loop.applied = loop.applied, answer.inputs[0] if answer.usable else loop.applied
+    loop.state = np.array(case.plant(loop.state, loop.applied)).ravel()
+    cost, over = judge.happened(loop.state, before, loop.applied, r)
+    loop.cost += cost
+    loop.violations.append(over)
+
+
+def report(name: str, loops: list[Loop]) -> None:
+    """The table, and how much faster than do-mpc."""
+    by_name = {loop.name: loop for loop in loops}
+    slow, best = np.median(by_name[YARDSTICK].cpu[1:]), by_name[REFERENCE].cost
+    print(f"\n{name}: {len(loops[0].cpu)} steps, ms; deadline misses by wall time at 1, 5, 20, 100 ms")
+    heads = ("cpu median", "p90", "p99", "max", "wall median", "p99", "first", "build s", "cached s")
+    print(f"{'':34}" + "".join(f"{h:>12}" for h in heads))
+    for loop in loops:
+        cpu, wall = np.array(loop.cpu[1:]) * 1e3, np.array(loop.wall[1:]) * 1e3
+        figures = [np.median(cpu), *np.percentile(cpu, [90, 99]), cpu.max(), np.median(wall), np.percentile(wall, 99)]
+        figures += [loop.wall[0] * 1e3, loop.build, loop.cached_build]
+        print(f"{loop.name:34}" + "".join(f"{v:12.3f}" for v in figures))
+    heads = (
+        "x do-mpc",
+        "cost %",
+        "to do-mpc %",
+        "gap % med",
+        "gap % max",
+        "viol. mean",
+        "viol. max",
+        "failures",
+        "misses",
+    )
+    print(f"{'':34}" + "".join(f"{h:>12}" for h in heads))
+    for loop in loops:
+        over, gaps = np.array(loop.violations), np.array(loop.gaps) * 100
+        misses = "/".join(str(sum(w > d for w in loop.wall[1:])) for d in DEADLINES)
+        figures = [
+            slow / np.median(loop.cpu[1:]),
+            *((loop.cost / c - 1) * 100 for c in (best, by_name[YARDSTICK].cost)),
+        ]
+        figures += [np.nanmedian(gaps), np.nanmax(gaps), over.mean(), over.max()]
+        print(f"{loop.name:34}" + "".join(f"{v:12.3f}" for v in figures) + f"{loop.failures:>12}{misses:>16}")
+
+
+def report_long(name: str, count: int) -> None:
+    """Whether a step costs the same after many."""
+    case = CASES[name]()
+    engine, noise = HPIPMEngine(case.problem), np.random.default_rng(0)
+    state, applied, times = case.start, case.start_input, []
+    for step in range(count):
+        if step % 260 == 0:
+            state, applied = case.start, case.start_input
+        measured = state + case.noise * noise.standard_normal(len(state))
+        began = time.process_time()
+        answer = engine.solve(measured, applied, (), case.references(step % 260))
+        times.append(time.process_time() - began)
+        applied = answer.inputs[0] if answer.usable else applied
+        state = np.array(case.plant(state, applied)).ravel()
+    part = max(count // 10, 1)
+    first, last = (np.median(times[s]) * 1e3 for s in (slice(None, part), slice(-part, None)))
+    print(f"{name}: {count} steps, median of the first tenth {first:.3f} ms, of the last {last:.3f} ms")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("problems", nargs="*", default=list(CASES), metavar="problem", help=", ".join(CASES))
+    parser.add_argument("--steps", type=int, default=260)
+    parser.add_argument("--block", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--long", type=int, default=0, metavar="N", help="instead: N steps of the engine in C")
+    chosen = parser.parse_args()
+    for name in chosen.problems:
+        if name not in CASES:
+            parser.error(f"unknown problem '{name}'; choose from {', '.join(CASES)}")
+        if chosen.long:
+            report_long(name, chosen.long)
+        else:
+            report(name, run(name, chosen.steps, chosen.block, chosen.seed))
+
+
+if __name__ == "__main__":
+    main()
