@@ -45,6 +45,13 @@ def execute(simulation: Simulation, folder: Path, *, quiet: bool, plot: bool) ->
         console.print(f"Results: {folder} ({files})", soft_wrap=True, markup=False)
     if reason := metadata.get("stopped"):
         notes.print(f"Stopped: {reason}", soft_wrap=True, markup=False)
+    for loop in metadata.get("no_loop_at_start") or ():
+        notes.print(
+            f"Some FMUs do not say which output depends on which input. At t = 0 nothing comes back round {loop}, so it is "
+            "not taken for an algebraic loop; where that may change later, use 'master: {algorithm: iterative}'.",
+            soft_wrap=True,
+            markup=False,
+        )
     if interrupted:
         again = f"; 'galenic resume {folder}' goes on from its last checkpoint" if simulation.keeps_checkpoints else ""
         notes.print(
