@@ -47,8 +47,9 @@ def execute(simulation: Simulation, folder: Path, *, quiet: bool, plot: bool) ->
         notes.print(f"Stopped: {reason}", soft_wrap=True, markup=False)
     for loop in metadata.get("no_loop_at_start") or ():
         notes.print(
-            f"Some FMUs do not say which output depends on which input. At t = 0 nothing comes back round {loop}, so it "
-            "is not taken for an algebraic loop; where that may change later, use 'master: {algorithm: iterative}'.",
+            "Some FMUs do not say which output depends on which input. At t = 0 nothing comes back round "
+            f"{loop}, so it is not taken for an algebraic loop; where that may change later, use "
+            "'master: {algorithm: iterative}'.",
             soft_wrap=True,
             markup=False,
         )
