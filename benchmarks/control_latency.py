@@ -8,7 +8,7 @@ filled by the others. Times are of one `solve` as Python sees it: the processor'
 
 - cost: of the closed loop with the plant's true states, relative to the converged solution's loop;
 - gap: at every tenth step, how much the engine's plan costs by the model on the uniform grid above what IPOPT finds
-  from the same state, relative to the latter: the median and the worst;
+  from the same state: the median and the worst, relative to the mean of the latter's size;
 - violation: of soft limits in the loop, in scales: mean and worst. A limit may be impossible to keep.
 
 Set OMP_NUM_THREADS=1 to keep linear algebra on one core.
@@ -36,6 +36,7 @@ YARDSTICK, REFERENCE = "do-mpc, defaults", "IPOPT, converged"
 
 ENGINES: dict[str, tuple[Sequence[int], Callable[..., Engine]]] = {
     YARDSTICK: (UNIFORM, DoMPCEngine),
+    "do-mpc, scaled": (UNIFORM, lambda problem: DoMPCEngine(problem, scaled=True)),
     REFERENCE: (UNIFORM, IPOPTEngine),
     "sqpmethod + hpipm, one iteration": (UNIFORM, CasADiEngine),
     "C, converged": (UNIFORM, lambda problem: HPIPMEngine(problem, iterations=20)),
@@ -57,7 +58,7 @@ class Loop:
     applied: np.ndarray
     cpu: list[float] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
-    gaps: list[float] = field(default_factory=list)
+    compared: list[tuple[float, float]] = field(default_factory=list)
     violations: list[np.ndarray] = field(default_factory=list)
     cost: float = 0.0
     failures: int = 0
@@ -89,14 +90,14 @@ class Judge:
         over = np.maximum(np.maximum(self.bounds[0] - c, c - self.bounds[1]), 0.0)[self.moves :]
         return float(cost) + sum(s.l1 * o + s.l2 / 2 * o * o for s, o in zip(self.soft, over, strict=True)), over
 
-    def gap(self, x: np.ndarray, before: np.ndarray, r: np.ndarray, inputs: np.ndarray) -> float:
-        """Of a plan on the uniform grid, relative to the optimum from here."""
+    def compare(self, x: np.ndarray, before: np.ndarray, r: np.ndarray, inputs: np.ndarray) -> tuple[float, float]:
+        """What a plan on the uniform grid costs, and what the best from here."""
         self.reference.reset()
         best = self.reference.solve(x, before, (), r)
         if not best.usable:
-            return float("nan")
+            return float("nan"), float("nan")
         values = np.tile(r, (len(self.problem.stages) + 1, 1))
-        return (self.roll_out(x, before, values, inputs).cost - best.cost) / max(abs(best.cost), 1e-3)
+        return self.roll_out(x, before, values, inputs).cost, best.cost
 
 
 def loops_of(name: str) -> list[Loop]:
@@ -126,7 +127,7 @@ def run(name: str, steps: int, block: int, seed: int) -> list[Loop]:
             late: list[tuple[np.ndarray, ...]] = []
             for step in range(first, min(first + block, steps)):
                 one_step(loop, judge, step, draws[step], late)
-            loop.gaps += [judge.gap(*plan) for plan in late]
+            loop.compared += [judge.compare(*plan) for plan in late]
     return loops
 
 
@@ -170,7 +171,8 @@ def report(name: str, loops: list[Loop]) -> None:
     )
     print(f"{'':34}" + "".join(f"{h:>12}" for h in heads))
     for loop in loops:
-        over, gaps = np.array(loop.violations), np.array(loop.gaps) * 100
+        over, (costs, optima) = np.array(loop.violations), np.array(loop.compared).T
+        gaps = 100 * (costs - optima) / np.nanmean(np.abs(optima))
         misses = "/".join(str(sum(w > d for w in loop.wall[1:])) for d in DEADLINES)
         figures = [
             slow / np.median(loop.cpu[1:]),

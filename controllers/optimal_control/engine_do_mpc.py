@@ -27,13 +27,14 @@ class DoMPCEngine:
 
     Args:
         problem: what to solve. Its grid must be uniform, without blocks and limits of moves, which do-mpc lacks.
+        scaled: give do-mpc the problem's scales, which is not its default.
         **settings: for ``MPC.set_param``, over the defaults.
 
     Raises:
         GalenicError: do-mpc is not installed, or the problem has what it lacks.
     """
 
-    def __init__(self, problem: OptimalControlProblem, **settings: Any) -> None:
+    def __init__(self, problem: OptimalControlProblem, *, scaled: bool = False, **settings: Any) -> None:
         try:
             do_mpc = import_module("do_mpc")
         except ImportError as error:
@@ -68,10 +69,12 @@ class DoMPCEngine:
             lterm=casadi.dot(problem.output_weights, tracked**2) / 2 + at[ny],
             mterm=casadi.dot(problem.terminal_weights, tracked**2) / 2 + at[ny + 1],
         )
-        mpc.set_rterm(u=problem.move_weights / 2 * problem.input_scale**2)  # do-mpc counts moves in scales
+        self._input_scale = problem.input_scale if scaled else np.ones(problem.nu)
+        mpc.set_rterm(u=problem.move_weights / 2 * self._input_scale**2)  # do-mpc counts moves in scales
         mpc.bounds["lower", "_u", "u"], mpc.bounds["upper", "_u", "u"] = problem.input_lower, problem.input_upper
         mpc.bounds["lower", "_x", "x"], mpc.bounds["upper", "_x", "x"] = problem.state_lower, problem.state_upper
-        mpc.scaling["_x", "x"], mpc.scaling["_u", "u"] = problem.state_scale, problem.input_scale
+        if scaled:
+            mpc.scaling["_x", "x"], mpc.scaling["_u", "u"] = problem.state_scale, problem.input_scale
         for number, soft in enumerate(problem.soft_constraints):
             c = casadi.Function("c", [symbols], [soft.expression])(values)
             for side, expression, bound in (("high", c, soft.upper), ("low", -c, -soft.lower)):
@@ -148,4 +151,4 @@ class DoMPCEngine:
     def _plan(self) -> FloatArray:
         problem, plan = self.problem, self._mpc.opt_x_num
         rows = [np.asarray(plan["_u", k, 0], dtype=np.float64).ravel() for k in range(len(problem.stages))]
-        return np.clip(np.array(rows) * problem.input_scale, problem.input_lower, problem.input_upper)
+        return np.clip(np.array(rows) * self._input_scale, problem.input_lower, problem.input_upper)

@@ -102,6 +102,7 @@ class HPIPMEngine:
             *(_pointer(a.ctypes.data) for a in (self._x, self._v, self._values)),
             ctypes.byref(self._told),
         )
+        self._plan = tuple(_pointer(a.ctypes.data) for a in (self._inputs, self._states))
 
     def reset(self) -> None:
         """Forget the last plan and its multipliers."""
@@ -136,8 +137,10 @@ class HPIPMEngine:
             self._warm = status in (Status.SOLVED, Status.ITERATED, Status.OUT_OF_TIME)
             if not self._warm:
                 return no_plan(problem, status, f"{told.qp_iterations} interior-point iterations", told.seconds)
-            self._library.galenic_rti_plan(self._solver, self._inputs.ctypes.data, self._states.ctypes.data)
-            inputs = np.clip(self._inputs * problem.input_scale, problem.input_lower, problem.input_upper)
+            self._plan_c(self._solver, *self._plan)
+            inputs = self._inputs * problem.input_scale
+            np.maximum(inputs, problem.input_lower, out=inputs)
+            np.minimum(inputs, problem.input_upper, out=inputs)
             return Answer(
                 status,
                 inputs,
@@ -223,8 +226,8 @@ class HPIPMEngine:
         self._keep += [memory]
         self._library.galenic_rti_reset.argtypes = (_pointer,)
         self._library.galenic_rti_reset.restype = None
-        self._library.galenic_rti_plan.argtypes = (_pointer, _pointer, _pointer)
-        self._library.galenic_rti_plan.restype = None
+        self._plan_c = self._library.galenic_rti_plan
+        self._plan_c.argtypes, self._plan_c.restype = (_pointer, _pointer, _pointer), None
         return _pointer(start)
 
 

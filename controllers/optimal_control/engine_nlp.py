@@ -189,7 +189,7 @@ class CasADiEngine(_ProgramEngine):
                 "ng": [*program.rows, 0],
                 "error_on_fail": False,
                 "print_time": False,
-                "hpipm": {"iter_max": 100, "res_g_max": 1e-7, "res_b_max": 1e-8, "res_d_max": 1e-8, "res_m_max": 1e-8},
+                "hpipm": {"iter_max": 100, **dict.fromkeys(("res_g_max", "res_b_max", "res_d_max", "res_m_max"), 1e-7)},
             },
         }
         nlp = {"x": program.w, "p": q, "f": program.f, "g": program.g}

@@ -177,11 +177,11 @@ class OptimalControlProblem:
             ("references", references, into[:, self.np :]),
         ):
             array = np.asarray(given, dtype=np.float64)
-            if array.shape not in (part.shape, part.shape[1:]):
-                raise GalenicError(
-                    f"{name} have the shape {array.shape}", cure=f"give {part.shape[1:]}, or {part.shape} by node"
-                )
-            part[:] = array
+            shape = part.shape
+            if array.shape != shape[1:] and array.shape != shape:
+                raise GalenicError(f"{name} have the shape {array.shape}", cure=f"give {shape[1:]}, or {shape} by node")
+            if shape[1]:
+                part[:] = array
 
     def _stages(
         self, grid: tuple[int, ...], substeps: int | Sequence[int], blocks: Sequence[int] | None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -28,6 +30,7 @@ from controllers.optimal_control import (
 )
 from controllers.optimal_control.roll_out import RollOut
 from fmus.errors import GalenicError
+from fmus.toolchain import compile_shared_library, this_platform
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -300,6 +303,48 @@ def test_engines_in_several_threads_do_not_disturb_each_other() -> None:
         one = list(pool.map(fresh, [starts[0]] * 8, [alone] * 8))
     np.testing.assert_allclose(own, expected, atol=1e-5)
     np.testing.assert_allclose(one, [expected[0]] * 8, atol=1e-5)
+
+
+COUNTER = """
+#include <stddef.h>
+void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+static long long count;
+__attribute__((visibility("default"))) long long galenic_allocations(void) { return count; }
+__attribute__((visibility("default"))) void *malloc(size_t n) { count++; return __libc_malloc(n); }
+__attribute__((visibility("default"))) void *calloc(size_t n, size_t m) { count++; return __libc_calloc(n, m); }
+__attribute__((visibility("default"))) void *realloc(void *p, size_t n) { count++; return __libc_realloc(p, n); }
+"""
+COUNTING = """
+import ctypes, sys
+sys.path.insert(0, sys.argv[1])
+from test_optimal_control import converged_hpipm, pendulum
+count = ctypes.CDLL(None).galenic_allocations
+count.restype = ctypes.c_longlong
+engine = converged_hpipm(pendulum())
+answer = engine.solve([1.0, 0.0], [0.0], [1.0], [0.0, 0.0])
+x, v, values, told = engine._arguments
+def run():
+    before = count()
+    for _ in range(200):
+        engine._solve_c(engine._solver, x, v, values, 1, 3, 1.0, 1, told)
+    return count() - before
+run()
+print(answer.usable, count(), run())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the allocations of glibc")
+def test_a_solve_allocates_nothing(tmp_path: Path) -> None:
+    library = compile_shared_library({"counter.c": COUNTER}, "counter.c", this_platform(), "counter")[0]
+    (tmp_path / "counter.so").write_bytes(library)
+    command = [sys.executable, "-c", COUNTING, str(Path(__file__).parent)]
+    environment = {**os.environ, "LD_PRELOAD": str(tmp_path / "counter.so")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    usable, all_told, in_solves = done.stdout.split()
+    assert usable == "True"
+    assert int(all_told) > 1000  # the counter counts
+    assert int(in_solves) < 20  # in 200 solves of up to 3 iterations: now and then one by Python itself
 
 
 def test_the_compiled_solver_is_kept() -> None:
