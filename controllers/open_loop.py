@@ -21,17 +21,18 @@ class OpenLoop:
     Args:
         scenario: the line.
         loop: name of the PI controller.
+        resting: its output before the first step, in its unit; see `resting_value`.
         without: controllers to leave out, so all supervisors.
 
     Raises:
         GalenicError: the system cannot be built.
     """
 
-    def __init__(self, scenario: Scenario, loop: str, without: Sequence[str] = ()) -> None:
+    def __init__(self, scenario: Scenario, loop: str, resting: float, without: Sequence[str] = ()) -> None:
         section: dict[str, Any] = dict(scenario.controllers[loop])
         for key in ("integral_time", "tracking_time", "max_move", "track"):
             section.pop(key, None)
-        section.update(gain=_NO_GAIN, feed_forward=resting_value(scenario, loop, without))
+        section.update(gain=_NO_GAIN, feed_forward=resting)
         quiet = {name: spec.model_copy(update={"noise": 0.0}) for name, spec in scenario.sensors.items()}
         self._simulation = Simulation(
             scenario.model_copy(

@@ -29,6 +29,7 @@ _SETTLED = 0.02
 _RAMP_BEYOND_DEAD_TIME = 8.0
 _STEP_OF_LIMITS = 0.05
 _STEP_OF_VALUE = 0.02
+_WORST_FIT = 0.1
 _FASTER = 1.25
 _SLOWEST = 200.0
 
@@ -44,6 +45,7 @@ class Loop:
     period: float
     delay: float
     step: float
+    resting: float
     present: Tuning
 
 
@@ -99,11 +101,7 @@ def loops_of(scenario: Scenario, without: Sequence[str], wanted: Sequence[str]) 
         span = _STEP_OF_VALUE * abs(resting)
         if limits[0] is not None and limits[1] is not None:
             span = _STEP_OF_LIMITS * (limits[1] - limits[0])
-            if not limits[0] + span <= resting <= limits[1] - span:
-                raise GalenicError(
-                    f"'{name}' starts at {resting:g} {output.unit}, too near its limits for a step test",
-                    cure="start it further inside its limits",
-                )
+            resting = min(max(resting, limits[0] + span), limits[1] - span)  # room for both steps
         integral = section.get("integral_time")
         loops.append(
             Loop(
@@ -114,6 +112,7 @@ def loops_of(scenario: Scenario, without: Sequence[str], wanted: Sequence[str]) 
                 period,
                 age,
                 span,
+                resting,
                 Tuning(
                     parse_quantity(section["gain"], f"({output.unit})/({measurement.unit})"),
                     None if integral is None else parse_quantity(integral, "s"),
@@ -150,9 +149,20 @@ def tune_loop(
     Raises:
         GalenicError: no response, one that neither settles nor ramps within the scenario's duration, or no such gain.
     """
+    if not loop.step:
+        raise GalenicError(
+            f"how far to step '{loop.name}' is not known: it starts at zero and has no limits",
+            cure="give it 'limits'",
+        )
     rest = settle if settle is not None else min(60 * loop.period, scenario.duration / 2.0)
     rest = loop.period * max(1, round(rest / loop.period))
     response, sampling, model = _response(scenario, loop, without, rest, progress)
+    if model.error > _WORST_FIT:
+        raise GalenicError(
+            f"the step response of '{loop.measured}' to '{loop.name}' is not that of a lag or a ramp with dead time "
+            f"(fit error {100 * model.error:.0f} %)",
+            cure="bring the line to its operating point first: a longer --settle, or start values with --set",
+        )
     every = round(loop.period / sampling)
     sampled = response[::every]
     horizon = (len(response) - 1) * sampling
@@ -185,7 +195,7 @@ def _response(
             {signal: InputPlan(loop.step)}, {loop.measured: None}, sampling, horizon, settle, validations=0
         )
         response = step_responses(
-            lambda: OpenLoop(scenario, loop.name, without),
+            lambda: OpenLoop(scenario, loop.name, loop.resting, without),
             plan,
             progress=None if progress is None else lambda share, _label: progress(share),
         )[:, 0, 0]

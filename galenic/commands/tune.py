@@ -58,6 +58,7 @@ def tune(
     closed. Shows gain and integral time beside the present ones, with the robustness of both.
     """
     from cosim import Simulation
+    from fmus.errors import GalenicError
     from galenic import session
     from galenic.console import messages, output
     from galenic.loop_tuning import loops_of, tune_loop, write_variant
@@ -70,15 +71,24 @@ def tune(
     line = _for_tests(line, scenario)
     loops = loops_of(line, without, loop or [])
     rest = session.interval("--settle", settle)
-    tuned = []
+    tuned, refused = [], []
     with count_progress(messages(), "Step tests", len(loops)) as report:
         for number, each in enumerate(loops):
-            tuned.append(
-                tune_loop(
-                    line, each, without, slower=tau_c, most_sensitive=max_sensitivity, settle=rest,
-                    progress=lambda share, number=number: report(number + share),  # type: ignore[misc]
-                )
-            )  # fmt: skip
+            try:
+                tuned.append(
+                    tune_loop(
+                        line, each, without, slower=tau_c, most_sensitive=max_sensitivity, settle=rest,
+                        progress=lambda share, number=number: report(number + share),  # type: ignore[misc]
+                    )
+                )  # fmt: skip
+            except GalenicError as error:
+                if loop or len(loops) == 1:
+                    raise
+                refused.append(f"{each.name} is left as it is: {error.message}.")
+    for text in refused:
+        messages().print(text, soft_wrap=True, markup=False)
+    if not tuned:
+        raise GalenicError("no loop could be tuned", cure="see above; --loop NAME says more of one")
     output().print(_table(tuned))
     if write is not None:
         write_variant(write, scenario, line, tuned)
