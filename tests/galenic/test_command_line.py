@@ -22,7 +22,10 @@ def line_of(file: Path, text: str) -> int:
     return next(n for n, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1) if text in line)
 
 
-COMMANDS = ("run", "compare", "plot", "list", "info", "export", "check", "identify", "schema")
+COMMANDS = (
+    *("run", "resume", "watch", "results", "compare", "plot", "list", "info", "schema"),
+    *("export", "export-ssp", "check", "identify", "design-space", "tune"),
+)
 PLOT = "plot: [{title: T, signals: [press.hardness], unit: kg}]"
 
 
