@@ -41,7 +41,9 @@ ENGINES: dict[str, tuple[Sequence[int], Callable[..., Engine]]] = {
     "sqpmethod + hpipm, one iteration": (UNIFORM, CasADiEngine),
     "C, converged": (UNIFORM, lambda problem: HPIPMEngine(problem, iterations=20)),
     "C, one iteration": (UNIFORM, HPIPMEngine),
+    "C, one iteration, hot": (UNIFORM, lambda problem: HPIPMEngine(problem, hot=True)),
     "C, one iteration, 12 stages": (NON_UNIFORM, HPIPMEngine),
+    "C, one iteration, 12 stages, hot": (NON_UNIFORM, lambda problem: HPIPMEngine(problem, hot=True)),
 }
 
 

@@ -54,7 +54,7 @@ typedef struct {
     const double *row_lower, *row_upper; /* max_rows for each node */
     const double *l1, *l2;               /* max_rows for each node, weighted */
     double mu0, qp_tolerance, tolerance;
-    int64_t qp_iterations;
+    int64_t qp_iterations, warm_start;
 } Setup;
 
 typedef struct {
@@ -461,7 +461,7 @@ EXPORT int64_t galenic_rti_solve(Solver *s, const double *x, const double *v, co
     double last = began;
     while (told->iterations < most) {
         linearise(s, values);
-        int status = solve_qp(s, s->warm ? 2 : 0, told);
+        int status = solve_qp(s, s->warm ? (int)p->warm_start : 0, told);
         if (status != SUCCESS && s->warm) {
             hp.sol_set_zero(&s->sol);
             status = solve_qp(s, 0, told);

@@ -221,9 +221,10 @@ def test_numbers_that_overflow_the_model_give_a_status() -> None:
     assert solver.solve([1.0, 0.0], [0.0], [1.0], [0.0, 0.0]).status is Status.SOLVED
 
 
-def test_one_iteration_follows_the_optimum() -> None:
+@pytest.mark.parametrize("hot", [False, True])
+def test_one_iteration_follows_the_optimum(hot: bool) -> None:
     problem = pendulum()
-    fast, exact = HPIPMEngine(problem), IPOPTEngine(problem)
+    fast, exact = HPIPMEngine(problem, hot=hot), IPOPTEngine(problem)
     state, applied = np.array([1.0, 0.0]), np.zeros(1)
     follow = RollOut(problem)
     for _ in range(15):
