@@ -89,6 +89,9 @@ class HPIPMEngine:
         self.iterations, self.first_iterations = iterations, first_iterations
         self.budget, self.verify = budget, verify
         self._lock, self._warm = threading.Lock(), False
+        # bounds of inputs alone can always be kept
+        hard = (problem.state_lower, problem.state_upper, problem.move_limits)
+        self._can_be_infeasible = any(np.isfinite(bounds).any() for bounds in hard)
         functions = StageFunctions(problem)
         self._library, self.compiled = load_compiled(_source(functions), "rti")
         link_hpipm(self._library)
@@ -141,6 +144,8 @@ class HPIPMEngine:
             status = _STATUS[code]
             self._warm = status in (Status.SOLVED, Status.ITERATED, Status.OUT_OF_TIME)
             if not self._warm:
+                if status is Status.INFEASIBLE and not self._can_be_infeasible:
+                    status = Status.FAILED
                 return no_plan(problem, status, f"{told.qp_iterations} interior-point iterations", told.seconds)
             self._plan_c(self._solver, *self._plan)
             inputs = self._inputs * problem.input_scale
