@@ -4,8 +4,8 @@
   model, by its own equations.
 - `channels`: how an output is measured, and the reason that each value gets.
 - `base`: what every estimator can be asked. `ekf`: the extended Kalman filter. `mhe`: moving horizon estimation on it.
-- Their parts: `history` (the ring from which late values are filtered), `bounds`, `window` (the nonlinear program),
-  `evaluation` (CasADi functions on fixed arrays).
+- Their parts: `history` (the ring from which late values are filtered), `bounds`, `covariance`, `window` (the nonlinear
+  program), `evaluation` (CasADi functions on fixed arrays).
 - `consistency`: NEES, NIS and their bounds; what the measurements cannot see.
 """
 

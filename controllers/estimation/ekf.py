@@ -10,6 +10,7 @@ import numpy as np
 
 from controllers.estimation.bounds import project
 from controllers.estimation.channels import Channel, Reason, Screen
+from controllers.estimation.covariance import limited, repaired
 from controllers.estimation.evaluation import Evaluation, with_jacobian
 from controllers.estimation.history import History
 from controllers.estimation.model import FAR, UNKNOWN, EstimationModel
@@ -215,18 +216,10 @@ class ExtendedKalmanFilter:
             fine = bool(np.isfinite(moved).all() and (np.abs(self._step.results[0]) <= FAR * m.nominal).all())
             if fine:
                 state, p = self._step.results[0], (moved + moved.T) / 2.0
-        p = self._limited(p + np.diag(noise**2 + (0.0 if fine else 1e-4) * m.nominal**2))
+        p = limited(p + np.diag(noise**2 + (0.0 if fine else 1e-4) * m.nominal**2), UNKNOWN * m.nominal)
         h.misses[slot, 0] = h.misses[slot, 1] = h.misses[before, 1]
         self._begin(project(state, p, m.low, m.high), p, slot)
         return fine
-
-    def _limited(self, covariance: FloatArray) -> FloatArray:
-        """No standard deviation above that of knowing nothing; correlations stay."""
-        excess = np.sqrt(np.maximum(covariance.diagonal(), 0.0)) / (UNKNOWN * self.model.nominal)
-        if excess.max() <= 1.0:
-            return covariance
-        scale = 1.0 / np.maximum(excess, 1.0)
-        return np.asarray(covariance * scale * scale[:, None])
 
     def _update(self, slot: int) -> list[Reason]:
         """Correct the estimate by the values of one time."""
@@ -244,6 +237,7 @@ class ExtendedKalmanFilter:
         for i in np.flatnonzero(present):
             told[i] = self._use(slot, int(i), prior, jacobian[self._outputs[i]]) if fine else Reason.NOT_USABLE
             h.used[slot, i] = told[i] in (Reason.USED, Reason.REOPENED)
+        self._covariance = repaired(self._covariance)
         self._state = project(self._state, self._covariance, self.model.low, self.model.high)
         return told
 
@@ -266,7 +260,7 @@ class ExtendedKalmanFilter:
             reason = Reason.REOPENED
             if spread > 0.0:
                 wider = min(max((innovation**2 / self._gates[i] - std**2) / spread, 1.0), _WIDEST)
-                self._covariance = self._limited(self._covariance * wider)
+                self._covariance = limited(self._covariance * wider, UNKNOWN * self.model.nominal)
                 ph = self._covariance @ row
                 variance = float(row @ ph) + std**2
         h.misses[slot, 1, i], h.std[slot, i] = 0, std
