@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 import pydantic
 from pydantic import Discriminator, Field, Tag
+from scipy.special import ndtr, ndtri
 
 from cosim.component import KeyPath
 from cosim.values import Quantity, Section, fail
 from fmus.errors import GalenicError
 
-_ATTEMPTS = 1000
 Kind = Literal["normal", "lognormal", "uniform", "choice"]
 
 
@@ -97,7 +97,7 @@ def draw(
     bounds: tuple[float, float],
     error: Error,
 ) -> float:
-    """Draw a value, again until it lies within the bounds.
+    """Draw a value from what of the distribution lies within the bounds.
 
     Args:
         spec: the distribution.
@@ -108,7 +108,7 @@ def draw(
         error: makes an error at a key within the distribution.
 
     Raises:
-        GalenicError: a quantity is not valid, or (nearly) nothing of the distribution is within the bounds.
+        GalenicError: a quantity is not valid, or nothing of the distribution is within the bounds.
     """
     kind = spec.kind
     if spec.choice is not None:
@@ -135,12 +135,34 @@ def draw(
         high = min(high, read((kind, "max"), bounded.max))
     if spec.lognormal is not None and mean <= 0.0:
         raise error((kind, "mean"), f"the mean of a lognormal distribution is {mean:g}", "give a mean above zero")
-    for _ in range(_ATTEMPTS):
-        deviate = float(random.standard_normal())
-        value = mean + std * deviate if spec.normal is not None else lognormal(mean, std / mean, deviate)
-        if low <= value <= high:
-            return value
-    raise error((kind,), f"(nearly) nothing of this distribution is within {low:g} .. {high:g}", "widen its limits")
+    if std == 0.0 and low <= mean <= high:
+        return mean
+    logarithmic = spec.lognormal is not None
+    deviates = [_deviate(bound, mean, std, logarithmic) for bound in (low, high)]
+    deviate = _truncated(random.random(), *deviates) if std > 0.0 and low <= high else None
+    if deviate is None:
+        raise error((kind,), f"nothing of this distribution is within {low:g} .. {high:g}", "widen its limits")
+    value = lognormal(mean, std / mean, deviate) if logarithmic else mean + std * deviate
+    return min(max(value, low), high)
+
+
+def _deviate(value: float, mean: float, std: float, logarithmic: bool) -> float:
+    """How many standard deviations a value lies above the mean; of its logarithm, where that is normal."""
+    if not logarithmic:
+        return (value - mean) / std if std > 0.0 else math.nan
+    if value <= 0.0 or std <= 0.0:
+        return -math.inf
+    variance = math.log1p((std / mean) ** 2)
+    return (math.log(value / mean) + 0.5 * variance) / math.sqrt(variance)
+
+
+def _truncated(part: float, low: float, high: float) -> float | None:
+    """The standard normal deviate below which ``part`` of what lies within the limits is; None where nothing does."""
+    if low > 0.0:  # the lower tail has the digits
+        mirrored = _truncated(1.0 - part, -high, -low)
+        return None if mirrored is None else -mirrored
+    below, above = float(ndtr(low)), float(ndtr(high))
+    return float(ndtri(below + part * (above - below))) if above > below else None
 
 
 def lognormal(mean: float, rsd: float, deviate: float) -> float:

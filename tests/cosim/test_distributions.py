@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtri
 
 from cosim import Simulation, build_system, simulate
 from cosim.distributions import DistributionSpec, draw, lognormal
@@ -75,7 +76,7 @@ def test_the_runs_record_tells_what_was_drawn_from_what(scenario, tmp_path):
     entry = noted["start a.u"]
     assert entry["from"] == {"normal": {"mean": 10, "std": "5 %"}}
     # so that one can draw it again
-    assert entry["value"] == 10.0 + 0.5 * generator(5, "start a.u").standard_normal()
+    assert entry["value"] == 10.0 + 0.5 * ndtri(generator(5, "start a.u").random())
     assert results.frame()["a.u"].iloc[0] == entry["value"]
 
 
@@ -94,7 +95,7 @@ def test_a_drawn_start_value_is_in_force_from_the_start(scenario):
         ("start: {u: {normal: {mean: 1, std: 1}, uniform: {min: 1, max: 2}}}", "one distribution", 5),
         ("start: {u: {uniform: {min: 2, max: 1}}}", "is not above", 5),
         ("start: {u: {lognormal: {mean: -2, std: 1}}}", "mean of a lognormal", 5),
-        ("start: {u: {normal: {mean: 1, std: 1, min: 50}}}", "nearly", 5),
+        ("start: {u: {normal: {mean: 1, std: 1, min: 50}}}", "nothing of this distribution", 5),
         ("start: {u: {normal: {mean: 1 kg, std: 1}}}", "dimensions differ", 5),
         ("start: {u: {choice: {values: []}}}", "at least one", 5),
         ("start: {u: {choice: {values: [1], weights: [0]}}}", "weights do not fit", 5),

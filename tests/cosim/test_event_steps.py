@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from foreign_fmu import write_odd
 from lag_fmu import description, write_fmu
-from odd_fmu import write_odd
 
 from cosim import Results, Scenario, Simulation
 

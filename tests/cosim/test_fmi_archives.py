@@ -15,12 +15,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from foreign_fmu import description as odd_description
+from foreign_fmu import write_odd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lag_fmu import description as lag_description
 from lag_fmu import write_fmu
-from odd_fmu import description as odd_description
-from odd_fmu import write_odd
 
 from cosim.fmi.unpacking import unpack
 from cosim.fmu_archive import open_archive

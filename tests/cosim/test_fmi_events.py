@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from odd_fmu import write_odd
+from foreign_fmu import write_odd
 
 from cosim.fmi.instance import FmuEndedError
 from cosim.fmu_archive import FmuArchive, open_archive

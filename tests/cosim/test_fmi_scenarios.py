@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from odd_fmu import write_odd
+from foreign_fmu import write_odd
 
 from cosim import Simulation
 from fmus.errors import GalenicError

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from odd_fmu import write_odd
+from foreign_fmu import write_odd
 from test_fmi_events import bounces, height
 
 from cosim.fmi import cvode, model_exchange

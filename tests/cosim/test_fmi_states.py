@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_fmu import write_odd
+from foreign_fmu import write_odd
 
 import fmus
 from cosim.fmu_archive import FmuArchive, open_archive

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from odd_fmu import TYPES, write_odd
+from foreign_fmu import TYPES, write_odd
 
 from cosim.fmi.description import Interface
 from cosim.fmu_archive import FmuArchive, open_archive

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from foreign_fmu import TYPES, write_odd
 from lag_fmu import description, write_fmu
-from odd_fmu import TYPES, write_odd
 
 import fmus as units
 from cosim import Scenario, Simulation

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from foreign_fmu import write_odd
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from odd_fmu import write_odd
 
 import fmus as units
 from cosim import Results, Scenario, Simulation, simulate

@@ -1,4 +1,4 @@
-"""Makes FMI 3.0 FMUs that owe nothing to our exporter: `odd_fmu.c` with a description for what a test needs."""
+"""Makes FMI 3.0 FMUs that owe nothing to our exporter: `foreign_fmu.c` with a description for what a test needs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def binary() -> bytes:
     from fmpy import sharedLibraryExtension
 
     library = Path(mkdtemp(prefix="odd-")) / f"odd{sharedLibraryExtension}"
-    source = Path(__file__).with_name("odd_fmu.c")
+    source = Path(__file__).with_name("foreign_fmu.c")
     command = [sys.executable, "-m", "ziglang", "cc", "-shared", "-O1", "-w", "-o", str(library), str(source)]
     if not sys.platform.startswith("win"):
         command[-3:-3] = ["-fPIC"]
