@@ -51,9 +51,8 @@ def main() -> None:
         ratios.append(alone / shared)
     per_step = 1e6 * alone / arguments.steps / arguments.count
     print(f"{arguments.count} x {arguments.unit}, {per_step:.0f} us a step each; results equal to the bit")
-    print(
-        f"1 thread / {arguments.threads} threads   {statistics.median(ratios):.2f}   ({min(ratios):.2f} to {max(ratios):.2f})"
-    )
+    spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
+    print(f"1 thread / {arguments.threads} threads   {statistics.median(ratios):.2f}   {spread}")
 
 
 if __name__ == "__main__":

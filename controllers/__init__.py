@@ -10,6 +10,8 @@
 - `design_space`: where setpoints may be, soft limits on quality attributes, from a file; `design_space_region`,
   `design_space_box`, `design_space_fit` and `design_space_ranges` are its parts.
 - `tuning`: SIMC rules and margins of PI loops, from step tests on a loop of a scenario (`open_loop`).
+- `optimal_control`: one nonlinear problem object and its engines. `estimation`: EKF and MHE on nonlinear models. No
+  scenario uses these two yet.
 - `base`: ports and configuration, shared by all.
 
 Scenarios name controllers by type; their classes are the entry points ``galenic.controllers``.

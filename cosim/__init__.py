@@ -7,7 +7,8 @@
 - `component`: the contract that FMUs, sensors, disturbances and controllers fulfil.
 - `fmu_component`, `fmu_archive`, `fmi`: FMUs as components. `isolation`: in processes of their own. `sensors`,
   `disturbances`: what is no FMU.
-- `assembly`, `wiring`, `system`: from a scenario to a checked system. `registry` finds controllers.
+- `assembly`, `wiring`, `system`: from a scenario to a checked system. `registry` finds controllers, `python_files`
+  reads their names.
 - `graph`, `initial_values`, `fixed_point`: what depends on what, where a system starts, algebraic loops.
 - `algorithms`: how it is stepped. `kernel`: what executes that, in C or Python.
 - `master`: the loop; `simulate` runs a scenario, `Simulation` can be stepped. `checkpoint`: a run that goes on.

@@ -14,6 +14,7 @@ from cosim.disturbances import generator
 from cosim.fmu_archive import open_archive
 from cosim.fmu_component import FmuComponent
 from cosim.isolation.isolated import IsolatedComponent, PlantComponent
+from cosim.python_files import split_name, with_file
 from cosim.quantities import check_multiple as check_multiple
 from cosim.quantities import difference as difference
 from cosim.quantities import drift
@@ -141,9 +142,8 @@ def find_unit(scenario: Scenario, name: str) -> UnitModel:
 
     unit = scenario.components[name].unit
     assert unit is not None, "the caller looked"
-    if unit.partition(":")[0].endswith(".py"):
-        file, colon, function = unit.partition(":")
-        unit = f"{scenario.resolve(file)}{colon}{function}"
+    if split_name(unit) is not None:
+        unit = with_file(unit, lambda file: str(scenario.resolve(file)))
     elif unit not in (known := fmus.unit_names()):
         raise scenario.error(("components", name, "unit"), f"there is no unit model '{unit}'", nearest(unit, known))
     return fmus.unit_model(unit)

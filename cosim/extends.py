@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from cosim.named_lists import merged_by_name, numbered
+from cosim.python_files import split_name
 from cosim.yaml_lines import Source, read_yaml
 from fmus.errors import GalenicError
 
@@ -110,6 +111,9 @@ def _absolute(data: Any, folder: Path) -> Any:
         return {key: _absolute(value, folder) for key, value in data.items()}
     if isinstance(data, list):
         return [_absolute(value, folder) for value in data]
-    if isinstance(data, str) and Path(data).suffix.lower() in _FILES and (folder / data).is_file():
-        return str(folder / data)
+    if isinstance(data, str):
+        if Path(data).suffix.lower() in _FILES and (folder / data).is_file():
+            return str(folder / data)
+        if (parts := split_name(data)) is not None and (folder / parts[0]).is_file():
+            return str(folder / parts[0]) + parts[1]
     return data

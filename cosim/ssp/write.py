@@ -17,6 +17,7 @@ from cosim.assembly import build_component
 from cosim.component import Port
 from cosim.fmi.description import TAGS, Variable
 from cosim.fmi.variables import FmuVariables
+from cosim.python_files import split_name
 from cosim.scenario import Scenario
 from cosim.ssp.arrays import Joint, joints
 from cosim.ssp.package import STRUCTURE
@@ -293,7 +294,7 @@ class _Writer:
             return [self._with_files(value) for value in data]
         if not isinstance(data, str):
             return data
-        name, colon, member = data.partition(":") if ".py:" in data else (data, "", "")
+        name, member = split_name(data) or (data, "")
         file = self.scenario.resolve(name)
         try:
             if not file.suffix or not file.is_file():
@@ -303,7 +304,7 @@ class _Writer:
             return data
         beside = PurePosixPath(name)
         kept = file.name if beside.is_absolute() or ".." in beside.parts or "\\" in name else str(beside)
-        return self._add(f"{KEPT}/{kept}", content) + colon + member
+        return self._add(f"{KEPT}/{kept}", content) + member
 
 
 def component_links(scenario: Scenario, components: Iterable[FmuVariables]) -> Sequence[Link]:

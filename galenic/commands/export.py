@@ -116,10 +116,11 @@ def _progress(name: str, platforms: list[str]) -> Iterator[Callable[[str], None]
 
 def _models(target: str) -> list[UnitModel]:
     from cosim import load_scenario, scenario_names
+    from cosim.python_files import split_name, with_file
     from cosim.system import build_system
     from fmus import GalenicError, nearest, unit_model, unit_names
 
-    if target in unit_names() or target.partition(":")[0].endswith(".py"):
+    if target in unit_names() or split_name(target) is not None:
         return [unit_model(target)]
     if target not in scenario_names() and not target.lower().endswith((".yaml", ".yml")):
         raise GalenicError(
@@ -134,8 +135,7 @@ def _models(target: str) -> list[UnitModel]:
         unit = scenario.components[component.name].unit
         if unit is None:
             continue
-        file, colon, function = unit.partition(":")
-        model = unit_model(f"{scenario.resolve(file)}{colon}{function}" if file.endswith(".py") else unit)
+        model = unit_model(with_file(unit, lambda file: str(scenario.resolve(file))))
         starts = {name: value for name, value in component.values.items() if isinstance(value, int | float)}
         models.append(model.with_starts(starts, component.name))
     return models

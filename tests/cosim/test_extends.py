@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cosim import Scenario, build_system, load_scenario
+from cosim.python_files import split_name
 from cosim.yaml_lines import parse_yaml
 from fmus.errors import GalenicError
 
@@ -189,3 +190,32 @@ def test_errors_point_into_the_one_of_several_bases_that_says_it(
         build_system(load_scenario(variant))
     assert caught.value.file is not None
     assert (caught.value.file.name, caught.value.line) == (file, line)
+
+
+def test_a_class_in_a_file_beside_the_base_is_found_from_a_variant_elsewhere(fmus, tmp_path):
+    source = Path(__file__).with_name("my_controllers.py").read_text(encoding="utf-8")
+    (tmp_path / "mine.py").write_text(source, encoding="utf-8")
+    (tmp_path / "base.yaml").write_text(
+        "scenario: galenic/1\nduration: 1 s\ncommunication_step: 0.1 s\n"
+        f"components: {{a: {{fmu: {(fmus / 'lag.fmu').as_posix()}}}}}\n"
+        "controllers: {c: {type: 'mine.py:Loop'}}\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "variants").mkdir()
+    (tmp_path / "variants" / "v.yaml").write_text("extends: ../base.yaml\nduration: 2 s\n", encoding="utf-8")
+    named = load_scenario(tmp_path / "variants" / "v.yaml").controllers["c"]["type"]
+    assert split_name(named) == (str(tmp_path / "mine.py"), ":Loop")
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("my.py:make", ("my.py", ":make")),
+        ("my.py", ("my.py", "")),
+        (r"C:\units\my.py:make", (r"C:\units\my.py", ":make")),
+        ("tablet_press", None),
+        ("my.python:make", None),
+    ],
+)
+def test_a_name_in_a_python_file_is_read_on_every_system(name, parts):
+    assert split_name(name) == parts
