@@ -7,8 +7,8 @@
 - `component`: the contract that FMUs, sensors, disturbances and controllers fulfil.
 - `fmu_component`, `fmu_archive`, `fmi`: FMUs as components. `isolation`: in processes of their own. `sensors`,
   `disturbances`: what is no FMU.
-- `assembly`, `wiring`, `system`: from a scenario to a checked system. `registry` finds controllers, `python_files`
-  reads their names.
+- `assembly`, `wiring`, `system_builder`: from a scenario to a checked `system`. `registry` finds controllers;
+  `python_files` reads their names.
 - `graph`, `initial_values`, `fixed_point`: what depends on what, where a system starts, algebraic loops.
 - `algorithms`: how it is stepped. `kernel`: what executes that, in C or Python.
 - `master`: the loop; `simulate` runs a scenario, `Simulation` can be stepped. `checkpoint`: a run that goes on.
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from cosim.master import Simulation, simulate
     from cosim.results import Results
     from cosim.scenario import Scenario
-    from cosim.system import System, build_system
+    from cosim.system import System
+    from cosim.system_builder import build_system
 
 __all__ = [
     "Component",
@@ -64,7 +65,8 @@ _HOME = {
     "Results": "results",
     **dict.fromkeys(("find_scenario", "load_scenario", "scenario_names"), "library"),
     "Scenario": "scenario",
-    **dict.fromkeys(("System", "build_system"), "system"),
+    "System": "system",
+    "build_system": "system_builder",
 }
 
 

@@ -42,7 +42,8 @@ from cosim.recorder import Recorder
 from cosim.recording import selections
 from cosim.results import Results
 from cosim.scenario import Scenario
-from cosim.system import Task, build_system
+from cosim.system import Task
+from cosim.system_builder import build_system
 from fmus.errors import GalenicError, nearest
 
 #: Told the simulated time in s.

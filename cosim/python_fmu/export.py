@@ -98,7 +98,7 @@ def build_controller_fmus(
     Raises:
         GalenicError: like `build_python_fmu`, and what is wrong in the scenario.
     """
-    from cosim.system import build_system
+    from cosim.system_builder import build_system
 
     own = _own_controllers(scenario)
     if not own:

@@ -117,7 +117,7 @@ def _progress(name: str, platforms: list[str]) -> Iterator[Callable[[str], None]
 def _models(target: str) -> list[UnitModel]:
     from cosim import load_scenario, scenario_names
     from cosim.python_files import split_name, with_file
-    from cosim.system import build_system
+    from cosim.system_builder import build_system
     from fmus import GalenicError, nearest, unit_model, unit_names
 
     if target in unit_names() or split_name(target) is not None:
