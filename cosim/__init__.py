@@ -12,6 +12,7 @@
 - `graph`, `initial_values`, `fixed_point`: what depends on what, where a system starts, algebraic loops.
 - `algorithms`: how it is stepped. `kernel`: what executes that, in C or Python.
 - `master`: the loop; `simulate` runs a scenario, `Simulation` can be stepped. `checkpoint`: a run that goes on.
+  `run_record`: what ran.
 - `ssp`: systems to and from other tools.
 - `recording`, `recorder`, `parts`: groups of signals as sealed Parquet parts while the run goes on.
 - `results`, `result_query`, `result_export`, `result_summary`: the way back, to data frames and other tools' files.

@@ -14,13 +14,9 @@ The first row, at t = 0, has the FMUs' initial outputs and what is in force in t
 
 from __future__ import annotations
 
-import platform
-import sys
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime
-from importlib import metadata as distributions
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,6 +37,7 @@ from cosim.pacing import Pacer
 from cosim.recorder import Recorder
 from cosim.recording import selections
 from cosim.results import Results
+from cosim.run_record import run_record
 from cosim.scenario import Scenario
 from cosim.system import Task
 from cosim.system_builder import build_system
@@ -203,7 +200,7 @@ class Simulation:
                 self._began -= kept["wall_time"]
             if self._out is not None:
                 resumed = None if kept is None else kept["recorder"]
-                self._recorder = Recorder(self._out, self._recorded, self._metadata(), resume=resumed)
+                self._recorder = Recorder(self._out, self._recorded, self._record(kept), resume=resumed)
             made: KernelFactory = NativeKernel if self.scenario.master.kernel == "native" else PythonKernel
             groups = [] if self._recorder is None else self._recorder.groups
             self._kernel = made(self.system, self._program, groups)
@@ -258,10 +255,15 @@ class Simulation:
             "kernel": self._kernel.state(),
             "algorithm": [part.state() for part in self._program.remembering],
             "recorder": self._recorder.state(),
+            "started": self._recorder.metadata["started"],
             "wall_time": clock.perf_counter() - self._began,
         }
         with deferred_interrupt():
             return checkpoint.write(self._recorder.folder, content)
+
+    def _record(self, kept: Mapping[str, Any] | None) -> dict[str, Any]:
+        record = {**run_record(self.system), "checkpoint_every": self._checkpoint_every * self.step_size or None}
+        return record if kept is None else {**record, "started": kept["started"], "resumed": record["started"]}
 
     def _steps_between_checkpoints(self, every: float | None, out: Path | str | None) -> int:
         """0 where none are wanted. Raises GalenicError where none can be made."""
@@ -385,31 +387,6 @@ class Simulation:
         everything: list[Component | SampledComponent] = [*self.system.components, *self.system.sampled]
         return {f"{component.name}.{port.name}" for component in everything for port in component.inputs}
 
-    def _metadata(self) -> dict[str, Any]:
-        scenario, system = self.scenario, self.system
-        return {
-            "scenario": scenario.name,
-            "scenario_file": str(scenario.file or ""),
-            "scenario_text": scenario.text,
-            "description": scenario.description,
-            "seed": system.seed,
-            "without": sorted(system.removed),
-            "step_size": self.step_size,
-            "duration": scenario.duration,
-            "checkpoint_every": self._checkpoint_every * self.step_size or None,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            **system.notes,
-            "fmus": {
-                c.name: {"file": c.archive.file.name, "sha256": c.archive.sha256, "values": c.values}
-                for c in system.components
-            },
-            "versions": {
-                "python": sys.version.split()[0],
-                "platform": platform.platform(),
-                **{name: _version(name) for name in ("galenic", "numpy", "fmpy", "duckdb", "casadi")},
-            },
-        }
-
 
 def _divided(tasks: Sequence[Task]) -> tuple[list[Task], list[Task]]:
     """Those whose values are known ahead, and the others; none of the first where one is due at every step anyway."""
@@ -418,10 +395,3 @@ def _divided(tasks: Sequence[Task]) -> tuple[list[Task], list[Task]]:
     if any(task.every == 1 for task in others):
         return [], list(tasks)
     return ahead, others
-
-
-def _version(distribution: str) -> str:
-    try:
-        return distributions.version(distribution)
-    except distributions.PackageNotFoundError:
-        return "not installed"

@@ -66,6 +66,7 @@ def test_a_run_that_goes_on_from_a_checkpoint_is_the_same_to_the_bit(
     simulation.run()
     whole, broken = (Results.open(tmp_path / name) for name in ("whole", "broken"))
     assert broken.complete
+    assert broken.metadata["resumed"] >= broken.metadata["started"]
     pd.testing.assert_frame_equal(whole.frame(), broken.frame(), check_exact=True)
 
 
