@@ -15,6 +15,8 @@ from cosim.component import KeyPath
 from cosim.values import Quantity, Section, fail
 from fmus.errors import GalenicError
 
+_ATTEMPTS = 100
+
 Kind = Literal["normal", "lognormal", "uniform", "choice"]
 
 
@@ -138,11 +140,17 @@ def draw(
     if std == 0.0 and low <= mean <= high:
         return mean
     logarithmic = spec.lognormal is not None
+    for _ in range(_ATTEMPTS):
+        deviate = float(random.standard_normal())
+        value = lognormal(mean, std / mean, deviate) if logarithmic else mean + std * deviate
+        if low <= value <= high:
+            return value
+    # only a tail or a sliver is within the bounds
     deviates = [_deviate(bound, mean, std, logarithmic) for bound in (low, high)]
-    deviate = _truncated(random.random(), *deviates) if std > 0.0 and low <= high else None
-    if deviate is None:
+    truncated = _truncated(random.random(), *deviates) if std > 0.0 and low <= high else None
+    if truncated is None:
         raise error((kind,), f"nothing of this distribution is within {low:g} .. {high:g}", "widen its limits")
-    value = lognormal(mean, std / mean, deviate) if logarithmic else mean + std * deviate
+    value = lognormal(mean, std / mean, truncated) if logarithmic else mean + std * truncated
     return min(max(value, low), high)
 
 

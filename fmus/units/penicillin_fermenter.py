@@ -282,7 +282,11 @@ def _inputs(m: UnitModel) -> SimpleNamespace:
         ("coolant_temperature", "K", "temperature of the cooling water", 5.0),
         ("oxygen_in_air", "1", "oxygen in the air fed", 0.001),
     )
-    lowest = {"sugar": -600.0, "oil": -1000.0, "oxygen_in_air": -0.21}
+    lowest = {
+        "sugar": -600.0,
+        "oil": -1000.0,
+        "oxygen_in_air": -0.2,
+    }  # without oxygen there is no saturation to measure against
     for name, unit, text, size in within:
         u.__dict__[f"disturbance_{name}"] = m.input(
             f"disturbance.{name}", 0.0, unit, f"added: {text}", minimum=lowest.get(name), nominal=size,
