@@ -51,6 +51,10 @@ class ByHand:
             values = next(c for c in simulation.system.components if c.name == name).values
             slave.setReal([references[n] for n in values], list(values.values()))
             slave.enterInitializationMode()
+            # initialised like ours: with what drives the inputs at t = 0
+            entries = [entry for _, entry in wanted[name]]
+            if entries:
+                slave.setReal([references[e] for e in entries], [simulation.get(f"{name}.{e}") for e in entries])
             slave.exitInitializationMode()
             reals = [v for v in description.modelVariables if v.causality == "output" and v.type == "Real"]
             self.folders.append(folder)
