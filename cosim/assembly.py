@@ -73,7 +73,7 @@ def build_component(scenario: Scenario, name: str, seed: int, notes: dict[str, A
             if isinstance(raw, DistributionSpec):
                 raw = _draw(scenario, described, key, section, raw, seed, notes)
             values[key] = _value(described, key, raw, section, where, scenario)
-    if spec.isolate or described.can.once_per_process:
+    if spec.isolate or described.once_per_process:
         return IsolatedComponent(name, archive, values, **options, time_limit=spec.time_limit)
     return make(values=values)
 

@@ -44,7 +44,7 @@ def check(system: System) -> None:
     Raises:
         GalenicError: it names all components that cannot be kept.
     """
-    fmus = [c.name for c in system.components if not (c.can.save_state and c.can.serialize_state)]
+    fmus = [c.name for c in system.components if not c.can_serialize_state]
     if fmus:
         raise system.scenario.error(
             ("components", fmus[0]),

@@ -73,10 +73,10 @@ class _Ready:
 
     def gather(self, number: int) -> None:
         """A component's inputs, as far as they are known."""
-        signals, gather = self._system.signals, self._system.gather
+        signals = self._system.signals
         flows = (self._flow < 0) | (signals[self._flow] != 0.0)
         rows = (self._fed == number) & np.isin(self._feeding, self._done) & flows
-        signals[gather.target[rows]] = signals[gather.source[rows]] * gather.factor[rows] + gather.offset[rows]
+        self._system.gather.apply(signals, rows)
 
     def done(self, number: int) -> None:
         """A component has outputs."""
@@ -95,8 +95,7 @@ def _solve(system: System, loop: Loop) -> None:
         for component in components:
             component.set_inputs()
             component.get_outputs()
-        found: FloatArray = signals[gather.source[rows]] * gather.factor[rows] + gather.offset[rows]
-        return found
+        return gather.values(signals, rows)
 
     def residual(u: FloatArray) -> FloatArray:
         return u - returned(u)

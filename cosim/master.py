@@ -371,10 +371,7 @@ class Simulation:
         system = self.system
         for stage in self._program.stages:
             if isinstance(stage, Gather):
-                begin, end = system.row_spans[stage.component]
-                rows, gather = slice(begin, end), system.gather
-                values = system.signals[gather.source[rows]] * gather.factor[rows] + gather.offset[rows]
-                system.signals[gather.target[rows]] = values
+                system.gather.apply(system.signals, slice(*system.row_spans[stage.component]))
         if self._recorder is not None:
             self._recorder.record(0, 0.0, system.signals)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,17 +68,11 @@ def to_mat(results: Results, file: Path, signals: Signals | None = None, **rows:
         "units": {"time": "s", **{name: units[column.name] for name, column in own.items()}},
         "names": {"time": "time", **{name: column.signal for name, column in own.items()}},
     }
-    temporary = _temporary(file)
-    try:
+    with _replacing(file) as temporary:
         savemat(
             str(temporary), _Variables(results, own, beside, rows),
             appendmat=False, long_field_names=True, do_compression=True, oned_as="column",
         )  # fmt: skip
-        temporary.replace(file)
-    except OSError as error:
-        raise _unwritable(file, error.strerror or str(error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return file
 
 
@@ -153,24 +148,20 @@ def _copy(
     numbered = [Column(c.signal, f"c{number}", c.factor, c.offset) for number, c in enumerate(columns)]
     new = map(identifier, column_names([time, *names]))
     renamed = ", ".join(f"{old} AS {n}" for old, n in zip(["time", *(c.name for c in numbered)], new, strict=True))
-    temporary = _temporary(file)
-    try:
-        with tempfile.TemporaryDirectory(dir=file.parent, prefix=".galenic-") as folder:
-            written = _joined(results, numbered, Path(folder), rows)
+    with (
+        _replacing(file) as temporary,
+        tempfile.TemporaryDirectory(dir=file.parent, prefix=".galenic-") as folder,
+    ):
+        written = _joined(results, numbered, Path(folder), rows)
 
-            def write(connection: duckdb.DuckDBPyConnection, text: str) -> bool:
-                text = f"SELECT * FROM {read(written)}" if written else text
-                _limit(connection)
-                connection.execute(f"COPY (SELECT {renamed} FROM ({text})) TO {quoted(str(temporary))} ({options})")
-                return True
+        def write(connection: duckdb.DuckDBPyConnection, text: str) -> bool:
+            text = f"SELECT * FROM {read(written)}" if written else text
+            _limit(connection)
+            connection.execute(f"COPY (SELECT {renamed} FROM ({text})) TO {quoted(str(temporary))} ({options})")
+            return True
 
-            if results.ask(numbered, write, **rows) is None:
-                raise GalenicError(f"nothing is recorded yet in {results.folder}", cure="try again later")
-        temporary.replace(file)
-    except OSError as error:
-        raise _unwritable(file, error.strerror or str(error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        if results.ask(numbered, write, **rows) is None:
+            raise GalenicError(f"nothing is recorded yet in {results.folder}", cure="try again later")
     return file
 
 
@@ -220,17 +211,22 @@ def _limit(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"SET temp_directory = {quoted(tempfile.gettempdir())}")
 
 
-def _temporary(file: Path) -> Path:
-    """A file beside ``file`` that can be written. Raises GalenicError."""
+@contextmanager
+def _replacing(file: Path) -> Iterator[Path]:
+    """A file beside ``file`` to write to, which takes its place at the end. Raises GalenicError where it cannot be."""
     temporary = file.with_name(f".{file.name}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.is_dir():
             raise _unwritable(file, "it is a folder")
         temporary.touch()
+        try:
+            yield temporary
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(file, error.strerror or str(error)) from error
-    return temporary
 
 
 def _unwritable(file: Path, reason: str) -> GalenicError:

@@ -26,6 +26,10 @@ from cosim.isolation.isolated import PlantComponent
 from cosim.scenario import Scenario
 from fmus.errors import nearest
 
+#: Some connections, by their place in a gather.
+Rows = slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]
+ALL = slice(None)
+
 
 @dataclass(frozen=True)
 class Gather:
@@ -40,6 +44,19 @@ class Gather:
     def converts(self) -> bool:
         """Whether any value changes on its way."""
         return bool(np.any(self.factor != 1.0) or np.any(self.offset != 0.0))
+
+    def convert(self, values: FloatArray, rows: Rows = ALL) -> FloatArray:
+        """What the targets of some connections get when their sources have these values."""
+        converted: FloatArray = values * self.factor[rows] + self.offset[rows]
+        return converted
+
+    def values(self, signals: FloatArray, rows: Rows = ALL) -> FloatArray:
+        """What the targets of some connections get from the signals as they are."""
+        return self.convert(signals[self.source[rows]], rows)
+
+    def apply(self, signals: FloatArray, rows: Rows = ALL) -> None:
+        """Give it to them."""
+        signals[self.target[rows]] = self.values(signals, rows)
 
 
 @dataclass(frozen=True)
@@ -88,6 +105,7 @@ class System:
         spans: for each component where its inputs begin, its outputs begin, and its outputs end in the vector.
         row_spans: for each component the range of its connections in ``gather``.
         groups: numbers of the components in the order of the graph; a group of several forms a cycle.
+        order: numbers of the components, sources before what depends on them.
     """
 
     scenario: Scenario
@@ -112,6 +130,7 @@ class System:
     spans: list[tuple[int, int, int]] = field(init=False)
     row_spans: list[tuple[int, int]] = field(init=False)
     groups: list[tuple[int, ...]] = field(init=False)
+    order: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.index = {name: position for position, name in enumerate(self.names)}
@@ -128,6 +147,7 @@ class System:
         ]
         numbers = {component.name: number for number, component in enumerate(self.components)}
         self.groups = [tuple(numbers[name] for name in group) for group in self.graph.groups]
+        self.order = [number for group in self.groups for number in group]
         self._ends = np.array([end for _begin, _middle, end in self.spans], dtype=np.int64)
         self._rows = {
             self.names[target]: (gather, row, (source, float(gather.factor[row]), float(gather.offset[row])))
@@ -139,11 +159,6 @@ class System:
     def step_size(self) -> float:
         """The communication step in s."""
         return self.scenario.communication_step
-
-    @property
-    def order(self) -> list[int]:
-        """Numbers of the components, sources before what depends on them."""
-        return [number for group in self.groups for number in group]
 
     def owner_of(self, position: int) -> int | None:
         """The number of the FMU that a signal belongs to; None where it belongs to a sensor or controller."""

@@ -55,7 +55,7 @@ def need_rollback(system: System, numbers: list[int], why: str) -> None:
     """
     for number in numbers:
         component = system.components[number]
-        if not component.can.save_state:
+        if not component.can_save_state:
             raise system.scenario.error(
                 ("components", component.name),
                 f"'{component.name}' cannot go back to an earlier state (canGetAndSetFMUstate is not set), "

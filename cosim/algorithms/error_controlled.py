@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cosim.algorithms import need_rollback
 from cosim.algorithms.gauss_seidel import comes_first, target_time
+from cosim.algorithms.growth import Point, growth, point_at
 from cosim.component import FloatArray
 from cosim.kernel.program import Call, Program
 
@@ -29,15 +29,12 @@ _GROWTH = 4.0
 _SHRINK = 0.2
 _FLOOR = 1e-6  # of the communication step: the smallest step where the scenario names none
 
-#: Time in s, and of all connections the values of their sources and these sources.
-_Point = tuple[float, FloatArray, npt.NDArray[np.intp]]
-
 
 def program(system: System) -> Program:
     """The whole system as one call."""
     need_rollback(system, list(range(len(system.components))), "the error-controlled algorithm")
     for number, component in enumerate(system.components):
-        if not component.can.variable_step:
+        if not component.can_variable_step:
             raise system.scenario.error(
                 ("components", component.name),
                 f"'{component.name}' takes steps of one size only (canHandleVariableCommunicationStepSize is not set)",
@@ -50,7 +47,7 @@ def program(system: System) -> Program:
                 "leave out the period: the steps are as long as the error allows",
             )
     stepper = ErrorControl(system)
-    return Program([Call(stepper.step)], system.every, np.zeros(len(system.gather.source)), [stepper])
+    return Program([Call(stepper.step)], np.zeros(len(system.gather.source)), [stepper])
 
 
 class ErrorControl:
@@ -78,7 +75,7 @@ class ErrorControl:
         kept = [o for o in outputs if system.ports[system.names[o]].kind == "real"]
         self._outputs = np.array(kept, dtype=np.intp)
         self._order = 1 + settings.extrapolation
-        self._earlier: _Point | None = None
+        self._earlier: Point | None = None
         self._wanted, self._first = target_time(system), comes_first(system)
 
     def state(self) -> dict[str, Any]:
@@ -140,25 +137,20 @@ class ErrorControl:
             for component, state in zip(system.components, saved, strict=True):
                 component.free_state(state)
 
-    def _pass(self, t: float, size: float, earlier: _Point | None) -> _Point:
+    def _pass(self, t: float, size: float, earlier: Point | None) -> Point:
         """Step all components, sources first; returns the sources' values at ``t``."""
         system, gather = self._system, self._system.gather
-        begin = system.signals[gather.source]
-        point = (t, begin, gather.source.copy())
-        growth = np.zeros_like(begin)
-        if self._order == 2 and earlier is not None and t > earlier[0]:
-            # what is no component's is held: it jumps; so is what was not read from the same source before
-            grows = (gather.source < system.physical) & (gather.source == earlier[2])
-            growth = np.where(grows, size / (t - earlier[0]) * (begin - earlier[1]), 0.0)
+        point = point_at(system, t)
+        begin = point[1]
+        if self._order == 2:
+            carried = begin + self._wanted * growth(system, point, earlier, size)
         for number in system.order:
             rows = slice(*system.row_spans[number])
             now = system.signals[gather.source[rows]]
             if self._order == 2:
-                wanted, first = self._wanted[rows], self._first[rows]
-                carried = begin[rows] + wanted * growth[rows]
-                between = begin[rows] + wanted * (now - begin[rows])
-                now = np.where(first == 1.0, between, carried)
-            system.signals[gather.target[rows]] = now * gather.factor[rows] + gather.offset[rows]
+                between = begin[rows] + self._wanted[rows] * (now - begin[rows])
+                now = np.where(self._first[rows] == 1.0, between, carried[rows])
+            system.signals[gather.target[rows]] = gather.convert(now, rows)
             system.components[number].do_step(t, size)
             system.check_finite(number, t + size)
         return point

@@ -17,10 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from cosim.algorithms.gauss_seidel import target_time
-from cosim.component import FloatArray
+from cosim.algorithms.growth import Point, growth, point_at
 from cosim.fmi.state import State
 from cosim.fmi.stepping import TINY
 from cosim.fmu_component import FmuComponent
@@ -59,8 +57,7 @@ class EventSteps:
         self._able = [c for c in self._eventful if c.can_save_state] if len(self._eventful) > 1 else []
         self._at: dict[str, float] = {}
         self._carries_on = system.scenario.master.extrapolation == 1
-        self._earlier: tuple[float, FloatArray] | None = None
-        self._sources = system.gather.source.copy()
+        self._earlier: Point | None = None
         self._wanted = target_time(system)
 
     def step(self, k: int) -> None:
@@ -92,18 +89,14 @@ class EventSteps:
 
     def _gather(self, t: float, size: float) -> None:
         """The inputs for a step from ``t``; carried on to its middle where the scenario wants it."""
-        signals, gather = self._system.signals, self._system.gather
-        values = signals[gather.source]
-        if self._carries_on:
-            now = (t, values)
-            if self._earlier is not None:
-                before, old = self._earlier
-                # what is no component's is held: it jumps; so is what was not read from the same source before
-                grows = (gather.source < self._system.physical) & (gather.source == self._sources)
-                values = values + np.where(grows, self._wanted * size / (t - before) * (values - old), 0.0)
-            self._sources = gather.source.copy()
-            self._earlier = now
-        signals[gather.target] = values * gather.factor + gather.offset
+        system, gather = self._system, self._system.gather
+        if not self._carries_on:
+            gather.apply(system.signals)
+            return
+        now = point_at(system, t)
+        carried = now[1] + self._wanted * growth(system, now, self._earlier, size)
+        self._earlier = now
+        system.signals[gather.target] = gather.convert(carried)
 
     def _piece(self, t: float, end: float) -> float:
         """From ``t`` to the first event, at most to ``end``; returns how far it came."""

@@ -23,7 +23,7 @@ def program(system: System) -> Program:
     """Gather and step, component by component."""
     order = system.order
     stages = [stage for number in order for stage in (Gather(number), Step(number))]
-    return Program(stages, system.every, halfway(system))
+    return Program(stages, halfway(system))
 
 
 def halfway(system: System) -> FloatArray:

@@ -39,14 +39,14 @@ def program(system: System) -> Program:
         n for n, c in enumerate(system.components) if any(c.name in loop.components for loop in system.graph.loops)
     }
     for group in system.groups:
-        able = all(system.components[number].can.save_state for number in group)
+        able = all(system.components[number].can_save_state for number in group)
         if _feeds_itself(system, group) and (able or on_loops & set(group)):
             need_rollback(system, list(group), "the iterative algorithm")
             cycles.append(Cycle(system, group))
             stages.append(Call(cycles[-1].step))
         else:  # without a cycle; or with one in which nothing depends on itself at once, and that cannot go back
             stages += [stage for number in group for stage in (Gather(number), Step(number))]
-    return Program(stages, system.every, halfway(system), cycles)
+    return Program(stages, halfway(system), cycles)
 
 
 def _feeds_itself(system: System, group: tuple[int, ...]) -> bool:
@@ -106,8 +106,8 @@ class Cycle:
         """
         system, every = self._system, self._every
         if k % every == 0:
-            self._gather(self._outside)
-            self._gather(self._inside)
+            system.gather.apply(system.signals, self._outside)
+            system.gather.apply(system.signals, self._inside)
         if (k + 1) % every:
             return
         t, h = (k + 1 - every) * system.step_size, every * system.step_size
@@ -137,7 +137,7 @@ class Cycle:
             self._system.signals[self._system.gather.target[self._inside]] = u
             for component in self._components:
                 component.do_step(t, h)
-            return u - self._values(self._inside)
+            return u - self._system.gather.values(self._system.signals, self._inside)
 
         r = self._fixed_point.solve(residual, last, self._own_derivatives)
         if not self._fixed_point.agrees(last, r):
@@ -145,7 +145,7 @@ class Cycle:
 
     def _own_derivatives(self) -> FloatArray | None:
         """DG/du with inputs and outputs in the order of the connections inside the cycle, if all FMUs offer it."""
-        if not all(component.can.directional_derivative for component in self._components):
+        if not all(component.provides_directional_derivative for component in self._components):
             return None
         system, gather = self._system, self._system.gather
         derivatives = np.zeros((len(self._inside), len(self._inside)))
@@ -166,14 +166,6 @@ class Cycle:
         """The inputs inside the cycle as they are."""
         values: FloatArray = self._system.signals[self._system.gather.target[self._inside]]
         return values
-
-    def _values(self, rows: npt.NDArray[np.intp]) -> FloatArray:
-        signals, gather = self._system.signals, self._system.gather
-        values: FloatArray = signals[gather.source[rows]] * gather.factor[rows] + gather.offset[rows]
-        return values
-
-    def _gather(self, rows: npt.NDArray[np.intp]) -> None:
-        self._system.signals[self._system.gather.target[rows]] = self._values(rows)
 
     def _no_agreement(self, t: float, r: FloatArray) -> GalenicError:
         largest = np.maximum(self._fixed_point.largest, 1e-300)

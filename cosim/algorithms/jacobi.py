@@ -32,7 +32,7 @@ def program(system: System) -> Program:
     """All inputs, then all steps."""
     if events_divide(system):
         stepper = EventSteps(system)
-        return Program([Call(stepper.step)], system.every, np.zeros(len(system.gather.source)), [stepper])
+        return Program([Call(stepper.step)], np.zeros(len(system.gather.source)), [stepper])
     numbers = range(len(system.components))
     ahead = target_time(system) * system.scenario.master.extrapolation
-    return Program([*(Gather(n) for n in numbers), *(Step(n) for n in numbers)], system.every, ahead)
+    return Program([*(Gather(n) for n in numbers), *(Step(n) for n in numbers)], ahead)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import math
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -102,7 +102,7 @@ class FmuLife(FmuVariables):
         """
         self.terminate()
         self._time = start_time
-        try:
+        with self._initialising():
             instance = self._make_instance()
             instance.set_up(start_time)
             finish = set_start_values(instance, self.values)
@@ -123,14 +123,6 @@ class FmuLife(FmuVariables):
             if self.interface == CO_SIMULATION and not self.event_mode:
                 address = ctypes.cast(instance.function("DoStep"), ctypes.c_void_p).value or 0
                 self.native = NativeStep(self.description.version, address, instance.handle)
-        except FmuFailureError as failure:
-            self._fail_initially(failure)
-        except GalenicError as error:
-            self.terminate()
-            raise self._of_file(error) from error
-        except BaseException:
-            self.terminate()
-            raise
 
     def exit_initialization(self) -> None:
         """Leave initialisation mode, handle the first events, and be ready to step.
@@ -139,18 +131,10 @@ class FmuLife(FmuVariables):
             GalenicError: the FMU fails to initialise.
         """
         instance, exchange, stepper = self._running()
-        try:
+        with self._initialising():
             instance.need("ExitInitializationMode")
             self._initialized = True
             stepper.begin(self._time)
-        except FmuFailureError as failure:
-            self._fail_initially(failure)
-        except GalenicError as error:
-            self.terminate()
-            raise self._of_file(error) from error
-        except BaseException:
-            self.terminate()
-            raise
         if self.native is not None:
             compiled = exchange.compiled_step(self._step_failed, lambda: self._keep_states)
             self.do_step = compiled  # type: ignore[assignment, method-assign]
@@ -354,6 +338,20 @@ class FmuLife(FmuVariables):
 
     def _of_file(self, error: GalenicError) -> GalenicError:
         return self._locate(GalenicError(f"{self.archive.file}: {error.message}", cure=error.cure))
+
+    @contextmanager
+    def _initialising(self) -> Iterator[None]:
+        """What fails within frees the instance, and is told as a failure to initialise."""
+        try:
+            yield
+        except FmuFailureError as failure:
+            self._fail_initially(failure)
+        except GalenicError as error:
+            self.terminate()
+            raise self._of_file(error) from error
+        except BaseException:
+            self.terminate()
+            raise
 
     def _fail_initially(self, failure: FmuFailureError) -> NoReturn:
         error = GalenicError(

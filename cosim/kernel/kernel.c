@@ -49,7 +49,7 @@ typedef struct {
 /* Steps that stand together do not see one another; the first of them says how many there are. */
 typedef struct { int64_t kind, component, together; int (*call)(int64_t step); } stage;
 
-typedef struct { const int64_t *columns; double *block; int64_t column_count, every, row, room; } recording;
+typedef struct { const int64_t *columns; double *block; int64_t column_count, every, row; } recording;
 
 typedef struct {
   double *signals;

@@ -55,7 +55,7 @@ _Stage = _structure("Stage", ("kind", _int), ("component", _int), ("together", _
 _Recording = _structure(
     "Recording",
     *((field, _pointer) for field in ("columns", "block")),
-    *((field, _int) for field in ("column_count", "every", "row", "room")),
+    *((field, _int) for field in ("column_count", "every", "row")),
 )
 _Kernel = _structure(
     "Kernel",
@@ -187,7 +187,7 @@ class NativeKernel:
             first_output=middle,
             output_count=end - middle,
             version=native.version if native else 0,
-            every=self._program.every[number],
+            every=self._system.every[number],
         )
 
     def _accesses(self, accesses: Sequence[Any], offset: int) -> Any:
@@ -245,7 +245,7 @@ class NativeKernel:
         from cosim.kernel.python_kernel import stepper
 
         timings = self._components_seconds
-        return stepper(self._system, number, self._program.every[number], lambda spent: timings(number, spent))
+        return stepper(self._system, number, lambda spent: timings(number, spent))
 
     def _components_seconds(self, number: int, spent: float) -> None:
         self._components[number].seconds += spent
@@ -277,7 +277,7 @@ class NativeKernel:
             assert error is not None
             raise error
         number = kernel.at_component
-        component, every = system.components[number], self._program.every[number]
+        component, every = system.components[number], self._system.every[number]
         told = self._components[number]
         begin = (kernel.at_step + 1 - every) * system.step_size
         end = begin + every * system.step_size

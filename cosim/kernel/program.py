@@ -47,7 +47,6 @@ class Program:
 
     Args:
         stages: in order.
-        every: how many communication steps one step of the component takes, by its number.
         ahead: for each connection of the system's gather how far its source's value is carried on, in parts of the
             component's step: 0 holds it; 0.5 takes the value in the middle of the step if it grows on as it did; -0.5,
             where the source is a step ahead already, the mean of its last two values.
@@ -55,7 +54,6 @@ class Program:
     """
 
     stages: Sequence[Stage]
-    every: Sequence[int]
     ahead: FloatArray
     remembering: Sequence[Remembers] = ()
 

@@ -57,7 +57,7 @@ class PythonKernel:
         if isinstance(stage, Gather):
             return self._gather(program, stage.component)
         if isinstance(stage, Step):
-            return stepper(self._system, stage.component, program.every[stage.component], self._timer(stage.component))
+            return stepper(self._system, stage.component, self._timer(stage.component))
         return stage.function
 
     def _timer(self, number: int) -> Callable[[float], None]:
@@ -70,7 +70,7 @@ class PythonKernel:
         signals, gather, ahead = self._system.signals, self._system.gather, program.ahead
         source, target, factor, offset = gather.source, gather.target, gather.factor, gather.offset
         begin, end = self._system.row_spans[number]
-        every = program.every[number]
+        every = self._system.every[number]
         previous, physical = self._previous, self._system.physical
 
         def one_by_one(step: int) -> None:
@@ -88,11 +88,9 @@ class PythonKernel:
         return one_by_one
 
 
-def stepper(
-    system: System, number: int, every: int, spent: Callable[[float], None] = lambda _: None
-) -> Callable[[int], None]:
+def stepper(system: System, number: int, spent: Callable[[float], None] = lambda _: None) -> Callable[[int], None]:
     """A function of the communication step that steps a component when it is due, and checks its outputs."""
-    component, h = system.components[number], system.step_size
+    component, h, every = system.components[number], system.step_size, system.every[number]
 
     def step(k: int) -> None:
         if (k + 1) % every:
