@@ -96,7 +96,7 @@ def _model_header(model: UnitModel, guid: str, used: list[ca.Function]) -> str:
         _table("double", "model_nominal", [_number(s.variable.nominal) for s in model.states]),
         "/* R real, I integer, B boolean, E enumeration */",
         _table("char", "model_kind", [f"'{s.kind[0]}'" for s in slots]),
-        "/* when a value may be set: 1 before the run, 2 at events and between steps, 4 in continuous time */",
+        "/* when it may be set: 1 before the run, 2 at events and between steps, 4 in continuous time; 8 to NaN too */",
         _table("char", "model_settable", [str(s.settable) for s in slots]),
         "/* FMI 3.0: how many values a reference has; 0 inside an array */",
         _table("unsigned", "model_width", [str(s.width) for s in slots]),

@@ -361,6 +361,7 @@ static Status settable(Instance *m, unsigned r, double value) {
     if (!model_settable[r]) return FAIL("%s: '%s' is calculated and cannot be set", m->name, variable);
     if (!changes_now(m, r) && !(model_settable[r] & 2))
         return FAIL("%s: '%s' can only be set before the run; the time is t = %g s", m->name, variable, TIME(m));
+    if (isnan(value) && model_settable[r] & 8) return OK; /* a measurement that is missing */
     if (!isfinite(value)) return FAIL("%s: '%s' was set to %g at t = %g s", m->name, variable, value, TIME(m));
     if (value < model_min[r] || value > model_max[r])
         return FAIL("%s: '%s' was set to %g at t = %g s, outside its range %g to %g %s", m->name, variable, value,
