@@ -1,8 +1,9 @@
-"""Paired comparison: the same seeds under two variants, in parallel processes.
+"""Paired comparison: the same seeds under two or more variants, in parallel processes.
 
-Both variants of a seed meet the same lots, noise and disturbances, so the difference of a KPI within a pair is free of
-them. Reported are mean and standard deviation of each variant, the mean difference B - A with its 95 % confidence
-interval (Student's t with n - 1 degrees of freedom on the paired differences), and how many seeds B won.
+All variants of a seed meet the same lots, noise and disturbances, so the difference of a KPI within a seed is free of
+them. The last variant is judged against each of the others. Reported are mean and standard deviation of each, the mean
+difference with its 95 % confidence interval (Student's t with n - 1 degrees of freedom on the paired differences), and
+how many seeds the last variant won.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fmus.errors import GalenicError
 from galenic.indicator import Kpi
@@ -31,7 +33,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Variant:
-    """One side of the comparison."""
+    """One side of the comparison: a scenario, without some of its controllers."""
 
     label: str
     scenario: str
@@ -39,33 +41,41 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """The indicators of one seed under A and under B."""
+class Trial:
+    """The indicators of one seed under each variant."""
 
     seed: int
-    a: list[Kpi]
-    b: list[Kpi]
+    sides: tuple[list[Kpi], ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The last variant less another over the seeds at which both have a number.
+
+    ``low`` and ``high`` bound the mean difference with 95 % confidence; ``won`` counts the seeds at which the last
+    variant was better, None where no direction is.
+    """
+
+    pairs: int
+    mean: float
+    low: float
+    high: float
+    won: int | None
+    tied: int
 
 
 @dataclass(frozen=True)
 class Row:
-    """One indicator over all pairs; ``low`` and ``high`` bound the mean difference ``b - a`` with 95 % confidence."""
+    """One indicator over all seeds; means and standard deviations by variant, differences by other variant."""
 
     name: str
     label: str
     unit: str
     definition: str
     better: str | None
-    pairs: int
-    mean_a: float
-    sd_a: float
-    mean_b: float
-    sd_b: float
-    difference: float
-    low: float
-    high: float
-    won: int | None
-    tied: int
+    means: tuple[float, ...]
+    spreads: tuple[float, ...]
+    differences: tuple[Difference, ...]
 
 
 @dataclass(frozen=True)
@@ -75,25 +85,35 @@ class _Job:
     side: int
     variant: Variant
     duration: str | None
+    overrides: tuple[str, ...]
     folder: Path
     keep: bool
 
 
-def statistics(pairs: Sequence[Pair]) -> list[Row]:
-    """The rows of the comparison, in the order of the indicators that both variants have.
+def statistics(trials: Sequence[Trial]) -> list[Row]:
+    """The rows of the comparison: indicators that the last variant has and another one too, in the last one's order.
 
-    A pair in which an indicator is not finite on one side does not count for that indicator.
+    Where an indicator is not finite on one side, that seed does not count for the difference of the two.
     """
-    if not pairs:
+    if not trials:
         return []
-    common = {k.name for k in pairs[0].b}
-    return [_row(kpi, pairs) for kpi in pairs[0].a if kpi.name in common]
+    *others, last = trials[0].sides
+    common = {k.name for side in others for k in side}
+    return [_row(kpi, trials) for kpi in last if kpi.name in common]
 
 
-def _row(kpi: Kpi, pairs: Sequence[Pair]) -> Row:
+def _row(kpi: Kpi, trials: Sequence[Trial]) -> Row:
+    values = np.array([[_value(side, kpi.name) for side in trial.sides] for trial in trials])
+    known = [column[np.isfinite(column)] for column in values.T]
+    means = tuple(float(v.mean()) if len(v) else math.nan for v in known)
+    spreads = tuple(float(v.std(ddof=1)) if len(v) > 1 else math.nan for v in known)
+    differences = tuple(_difference(kpi, values[:, [side, -1]]) for side in range(values.shape[1] - 1))
+    return Row(kpi.name, kpi.label, kpi.unit, kpi.definition, kpi.better, means, spreads, differences)
+
+
+def _difference(kpi: Kpi, values: npt.NDArray[np.float64]) -> Difference:
     from scipy.stats import t as student
 
-    values = np.array([[_value(side, kpi.name) for side in (p.a, p.b)] for p in pairs])
     values = values[np.isfinite(values).all(axis=1)]
     n = len(values)
     difference = values[:, 1] - values[:, 0]
@@ -106,13 +126,7 @@ def _row(kpi: Kpi, pairs: Sequence[Pair]) -> Row:
     won = None
     if kpi.better is not None:
         won = int((difference < 0.0).sum() if kpi.better == "lower" else (difference > 0.0).sum())
-    means = values.mean(axis=0) if n else np.full(2, math.nan)
-    spread = values.std(axis=0, ddof=1) if n > 1 else np.full(2, math.nan)
-    return Row(
-        kpi.name, kpi.label, kpi.unit, kpi.definition, kpi.better, n,
-        float(means[0]), float(spread[0]), float(means[1]), float(spread[1]),
-        mean, mean - half, mean + half, won, int((difference == 0.0).sum()),
-    )  # fmt: skip
+    return Difference(n, mean, mean - half, mean + half, won, int((difference == 0.0).sum()))
 
 
 def headline(rows: Sequence[Row]) -> list[Row]:
@@ -129,39 +143,49 @@ def _value(kpis: Sequence[Kpi], name: str) -> float:
     return next((k.value for k in kpis if k.name == name), math.nan)
 
 
-def run_pairs(
-    a: Variant,
-    b: Variant,
+def run_trials(
+    variants: Sequence[Variant],
     seeds: Sequence[int],
     folder: Path,
     *,
     duration: str | None = None,
+    overrides: Sequence[str] = (),
     jobs: int = 2,
     keep: bool = False,
     progress: Callable[[float], None] | None = None,
-) -> tuple[list[Pair], bool]:
-    """Run all seeds under both variants.
+) -> tuple[list[Trial], bool]:
+    """Run all seeds under all variants.
 
     Args:
-        a: the first variant.
-        b: the second variant.
-        seeds: one pair each.
+        variants: two or more.
+        seeds: one trial each.
         folder: the runs go below it, as ``a/seed-1`` and so on.
         duration: replaces the scenarios' duration.
+        overrides: values for all variants, as of ``galenic run --set``.
         jobs: processes at a time.
         keep: keep the results of every run, not only its indicators.
         progress: told the number of finished runs, with fractions.
 
     Returns:
-        the finished pairs in the order of the seeds, and whether Ctrl-C ended it before all were done.
+        the finished trials in the order of the seeds, and whether Ctrl-C ended it before all were done.
 
     Raises:
         GalenicError: a run fails; with the seed, file, line and cure.
     """
+    count = len(variants)
     todo = [
-        _Job(2 * i + side, seed, side, variant, duration, folder / "ab"[side] / f"seed-{seed}", keep)
+        _Job(
+            count * i + side,
+            seed,
+            side,
+            variant,
+            duration,
+            tuple(overrides),
+            folder / _letter(side) / f"seed-{seed}",
+            keep,
+        )
         for i, seed in enumerate(seeds)
-        for side, variant in enumerate((a, b))
+        for side, variant in enumerate(variants)
     ]
     context = multiprocessing.get_context("spawn")
     shares = context.Array("d", len(todo))
@@ -192,11 +216,15 @@ def run_pairs(
             stop.value = 1
             for future in waiting:
                 future.cancel()
-    for side in "ab":
+    for side in range(count):
         with contextlib.suppress(OSError):
-            (folder / side).rmdir()
-    pairs = [Pair(s, done[s, 0], done[s, 1]) for s in seeds if (s, 0) in done and (s, 1) in done]
-    return pairs, interrupted
+            (folder / _letter(side)).rmdir()
+    whole = [s for s in seeds if all((s, side) in done for side in range(count))]
+    return [Trial(s, tuple(done[s, side] for side in range(count))) for s in whole], interrupted
+
+
+def _letter(side: int) -> str:
+    return chr(ord("a") + side)
 
 
 @dataclass(frozen=True)
@@ -241,7 +269,7 @@ def _work(job: _Job) -> _Answer:
     try:
         if _shared["stop"].value:
             return _Answer(job.seed, job.side)
-        scenario = session.load(job.variant.scenario, job.duration)
+        scenario = session.load(job.variant.scenario, job.duration, job.overrides)
         outcome = session.run_quietly(scenario, job.folder, seed=job.seed, without=job.variant.without, progress=report)
     except KeyboardInterrupt:
         return _Answer(job.seed, job.side)
@@ -255,28 +283,70 @@ def _work(job: _Job) -> _Answer:
     return _Answer(job.seed, job.side, outcome.kpis)
 
 
-def write(folder: Path, a: Variant, b: Variant, pairs: Sequence[Pair], rows: Sequence[Row]) -> None:
-    """Write ``compare.json`` (everything) and ``compare.csv`` (one line a seed, variant and indicator)."""
+def write(folder: Path, variants: Sequence[Variant], trials: Sequence[Trial], rows: Sequence[Row]) -> None:
+    """Write ``compare.json`` (all), ``compare.csv`` (a line a seed, variant and KPI) and ``compare.md`` (the table)."""
     from galenic.session import write_json, write_text
 
-    def clean(value: Any) -> Any:
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
     content = {
-        "a": asdict(a),
-        "b": asdict(b),
-        "seeds": [p.seed for p in pairs],
-        "kpis": [{key: clean(value) for key, value in asdict(row).items()} for row in rows],
-        "pairs": [
-            {"seed": p.seed, "a": {k.name: clean(k.value) for k in p.a}, "b": {k.name: clean(k.value) for k in p.b}}
-            for p in pairs
+        "variants": [asdict(v) for v in variants],
+        "seeds": [t.seed for t in trials],
+        "kpis": [_finite(asdict(row)) for row in rows],
+        "trials": [
+            {"seed": t.seed, "sides": [{k.name: _finite(k.value) for k in side} for side in t.sides]} for t in trials
         ],
     }
     write_json(folder / "compare.json", content)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["seed", "variant", "kpi", "value", "unit"])
-    for pair in pairs:
-        for variant, kpis in ((a, pair.a), (b, pair.b)):
-            table.writerows([pair.seed, variant.label, k.name, k.value, k.unit] for k in kpis)
+    for trial in trials:
+        for variant, kpis in zip(variants, trial.sides, strict=True):
+            table.writerows([trial.seed, variant.label, k.name, k.value, k.unit] for k in kpis)
     write_text(folder / "compare.csv", text.getvalue())
+    lines = [cells(row) for row in headline(rows)]
+    head = heads(variants)
+    marks = [":--", *["--:"] * (len(head) - 1)]
+    markdown = "".join(f"| {' | '.join(line)} |\n" for line in (head, marks, *lines))
+    write_text(folder / "compare.md", markdown)
+
+
+def heads(variants: Sequence[Variant]) -> list[str]:
+    """The heads of the table's columns."""
+    last = variants[-1].label
+    return [
+        "KPI",
+        *(v.label for v in variants),
+        *(text for v in variants[:-1] for text in (f"{last} less {v.label} (95 % CI)", "won")),
+    ]
+
+
+def cells(row: Row) -> list[str]:
+    """A row of the table."""
+    from galenic.tables import number
+
+    def difference(d: Difference) -> str:
+        return f"{number(d.mean, 3)} ({number(d.low, 3)} to {number(d.high, 3)})" if d.pairs else "-"
+
+    def won(d: Difference) -> str:
+        if d.won is None or not d.pairs:
+            return ""
+        return f"{d.won} of {d.pairs}" + (f", {d.tied} equal" if d.tied else "")
+
+    means = [
+        f"{number(m)} +- {number(s, 2)}" if math.isfinite(m) else "-"
+        for m, s in zip(row.means, row.spreads, strict=True)
+    ]
+    return [
+        row.label if row.unit == "1" else f"{row.label} [{row.unit}]",
+        *means,
+        *(text for d in row.differences for text in (difference(d), won(d))),
+    ]
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

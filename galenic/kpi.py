@@ -19,6 +19,7 @@ from galenic.balance import balance_errors
 from galenic.indicator import Kpi
 from galenic.kpi_expressions import expression_kpis, expressions_of
 from galenic.kpi_section import KpiSection, band, fraction, kpi_section, seconds
+from galenic.kpi_transients import end_of_start_up, settling_kpis, start_up_kpis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,7 @@ def compute(
     kpis = run.quality()
     kpis += run.waste()
     kpis += run.final()
+    kpis += run.transients()
     kpis += expression_kpis(scenario, section.expressions, frame, units, np.where(run.warm, run.dt, 0.0))
     kpis += run.design_space()
     kpis += run.solver()
@@ -175,6 +177,22 @@ class _Run:
         kpis: list[Kpi] = []
         if self.counts:
             kpis.append(Kpi("tablets", "tablets made", float(self.made.sum()), "tablets", "over the whole run", None))
+        rejected, watched = self._rejected()
+        if not watched:
+            return kpis
+        definition = f"made, over the whole run, while the mean {' or '.join(watched)} was outside its rejection limits"
+        total = float(self.made.sum())
+        wasted = float(self.made[rejected].sum())
+        kpis.append(Kpi("waste_share", "waste", 100 * wasted / total if total else math.nan, "%", definition))
+        if self.counts:
+            kpis.append(Kpi("waste_tablets", "waste", wasted, "tablets", definition))
+        grown = self._grown()
+        if grown is not None:
+            kpis.append(Kpi("waste_mass", "waste", float(grown[rejected].sum()), "kg", definition))
+        return kpis
+
+    def _rejected(self) -> tuple[npt.NDArray[np.bool_], list[str]]:
+        """At each record whether a quality attribute is outside its rejection limits, and which ones have some."""
         rejected = np.zeros(len(self.frame), dtype=bool)
         watched = []
         for name, (values, unit) in self._present().items():
@@ -186,20 +204,24 @@ class _Run:
             if limits is not None:
                 watched.append(name.replace("_", " "))
                 rejected |= ~((values >= limits[0]) & (values <= limits[1]))
-        if not watched:
-            return kpis
-        definition = f"made, over the whole run, while the mean {' or '.join(watched)} was outside its rejection limits"
-        total = float(self.made.sum())
-        wasted = float(self.made[rejected].sum())
-        kpis.append(Kpi("waste_share", "waste", 100 * wasted / total if total else math.nan, "%", definition))
-        if self.counts:
-            kpis.append(Kpi("waste_tablets", "waste", wasted, "tablets", definition))
-        mass = self.section.product.mass
-        if mass is not None and mass in self.frame:
-            factor, _ = conversion(self.units[mass], "kg")
-            grown = np.diff(self.column(mass), prepend=0.0) * factor
-            kpis.append(Kpi("waste_mass", "waste", float(grown[rejected].sum()), "kg", definition))
+        return rejected, watched
+
+    def transients(self) -> list[Kpi]:
+        kpis = settling_kpis(self.scenario, self.section, self.frame, self.units, self.made if self.counts else None)
+        if self.section.start_up is not None:
+            rejected, watched = self._rejected()
+            hold = seconds(self.scenario, ("start_up", "hold"), self.section.start_up.hold)
+            over = end_of_start_up(self.frame.index.to_numpy(dtype=float), rejected | ~(self.made > 0.0), hold)
+            kpis += start_up_kpis(over, self.made if self.counts else None, self._grown(), watched, hold)
         return kpis
+
+    def _grown(self) -> FloatArray | None:
+        """Mass made in each record in kg."""
+        mass = self.section.product.mass
+        if mass is None or mass not in self.frame:
+            return None
+        factor, _ = conversion(self.units[mass], "kg")
+        return np.diff(self.column(mass), prepend=0.0) * factor
 
     def design_space(self) -> list[Kpi]:
         space = _design_space(self.scenario, self.section)

@@ -10,6 +10,9 @@
         label_claim: {signal: press.label_claim, target: 100 %, limits: [95 %, 105 %]}
       final:
         yield: {signal: fermenter.penicillin_yield, better: higher}
+      settling:
+        weight_after_step: {signal: press.tablet_weight, target: 226 mg, within: 5 %, after: 1 h, until: 2 h}
+      start_up: {hold: 2 min}
       expressions:
         power: {value: mean(press.main_compression_force), unit: kN, better: lower}
       design_space: {file: press_design_space.yaml}
@@ -98,6 +101,22 @@ class FinalSection(_Section):
     better: Literal["higher", "lower"] | None = None
 
 
+class SettlingSection(_Section):
+    """How long a signal takes, from ``after``, until it is within a band to stay (up to ``until``, or the end)."""
+
+    signal: str
+    within: Band
+    target: Quantity | None = None
+    after: Quantity
+    until: Quantity | None = None
+
+
+class StartUpSection(_Section):
+    """The start-up lasts until the quality attributes have been inside their ``reject`` limits for ``hold`` on end."""
+
+    hold: Quantity
+
+
 class BalanceSection(_Section):
     """Prefixes of signals: ``.mass`` and ``.api_mass`` below all but ``links`` (``.mass_flow``, ``.api_fraction``)."""
 
@@ -113,6 +132,8 @@ class KpiSection(_Section):
     product: ProductSection = Field(default_factory=ProductSection)
     quality: dict[str, QualitySection] = {}
     final: dict[str, FinalSection] = {}
+    settling: dict[str, SettlingSection] = {}
+    start_up: StartUpSection | None = None
     expressions: dict[str, ExpressionSection] = {}
     design_space: DesignSpaceSection | None = None
     solver: SolverSection | None = None
@@ -128,6 +149,8 @@ class KpiSection(_Section):
             named[quality.signal] = ("quality", name, "signal")
         for name, final in self.final.items():
             named[final.signal] = ("final", name, "signal")
+        for name, settling in self.settling.items():
+            named[settling.signal] = ("settling", name, "signal")
         if self.solver is not None:
             named[self.solver.time] = ("solver", "time")
             if self.solver.failures is not None:
@@ -157,14 +180,31 @@ def kpi_section(scenario: Scenario) -> KpiSection:
         if quality.tablet_cv is not None:
             fraction(scenario, ("quality", name, "tablet_cv"), quality.tablet_cv)
         for key in ("limits", "reject"):
-            band = getattr(quality, key)
-            if band is not None and not isinstance(band, tuple):
-                fraction(scenario, ("quality", name, key), band)
-                if quality.target is None:
-                    raise scenario.error(
-                        ("kpis", "quality", name, key), f"'{key}' of {name} is relative, but there is no target"
-                    )
+            _check_band(scenario, ("quality", name, key), getattr(quality, key), quality.target)
+    for name, settling in section.settling.items():
+        path = ("settling", name)
+        _check_band(scenario, (*path, "within"), settling.within, settling.target)
+        after = seconds(scenario, (*path, "after"), settling.after)
+        if settling.until is not None and seconds(scenario, (*path, "until"), settling.until) <= after:
+            raise scenario.error(("kpis", *path, "until"), f"'until' of {name} is not later than its 'after'")
+    if section.start_up is not None:
+        if seconds(scenario, ("start_up", "hold"), section.start_up.hold) < 0.0:
+            raise scenario.error(("kpis", "start_up", "hold"), "'hold' is negative", "give a time such as 2 min")
+        if not any(quality.reject for quality in section.quality.values()):
+            raise scenario.error(
+                ("kpis", "start_up"),
+                "nothing says when the start-up is over: no quality attribute has 'reject' limits",
+                "add for example 'reject: 5 %' to one below 'quality'",
+            )
     return section
+
+
+def _check_band(scenario: Scenario, path: KeyPath, value: Band | None, target: Quantity | None) -> None:
+    if value is None or isinstance(value, tuple):
+        return
+    fraction(scenario, path, value)
+    if target is None:
+        raise scenario.error(("kpis", *path), f"'{path[-1]}' of {path[-2]} is relative, but there is no target")
 
 
 def check_signals(scenario: Scenario, section: KpiSection, known: Mapping[str, str], without: Sequence[str]) -> None:
@@ -240,6 +280,8 @@ def _fields(path: KeyPath) -> list[str]:
         "product": ProductSection,
         "quality": QualitySection,
         "final": FinalSection,
+        "settling": SettlingSection,
+        "start_up": StartUpSection,
         "expressions": ExpressionSection,
         "design_space": DesignSpaceSection,
         "solver": SolverSection,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +20,14 @@ EPILOG = """Examples:
 
     galenic compare tablet_line --seeds 5 --duration "1 h" --jobs 4
 
-    galenic compare line_a.yaml line_b.yaml --out runs/a-against-b"""
+    galenic compare "recipe = penicillin_batch" "PI = penicillin_batch_paa" --seeds 50 --first-seed 101
+
+    galenic compare "open loop = tablet_line without mpc, force_loop" "PI = tablet_line without mpc" "MPC = tablet_line"
+"""
+
+_VARIANT = re.compile(
+    r"^\s*(?:(?P<label>[^=]+?)\s*=\s*)?(?P<scenario>.+?)(?:\s+without\s+(?P<without>\w+(?:\s*,\s*\w+)*))?\s*$"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -29,22 +36,31 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    scenario: Annotated[str, typer.Argument(help="Scenario A, by name or path.")],
-    scenario_b: Annotated[str | None, typer.Argument(help="Scenario B. Without it, A is compared with itself.")] = None,
+    scenarios: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="VARIANT...",
+            help="Scenarios by name or path; each may be written 'LABEL = SCENARIO without CONTROLLER, CONTROLLER'. "
+            "The last one is judged against each of the others. A single one is compared with itself without its MPC.",
+        ),
+    ],
     without: Annotated[
         list[str] | None,
-        typer.Option(help="Controller that A is run without. Default with one scenario: every supervisor (the MPC)."),
+        typer.Option(help="With one scenario: controller that A is run without. Default: every supervisor (the MPC)."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=2, help="How many seeds; each is one pair of runs.")] = 20,
+    seeds: Annotated[int, typer.Option(min=2, help="How many seeds; each is one run of every variant.")] = 20,
     first_seed: Annotated[int, typer.Option(min=0, help="The seeds count up from here.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each in a process.")] = 2,
     duration: Annotated[str | None, typer.Option(help='Simulate this long instead, such as "30 min".')] = None,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="Another value in every variant, as of 'galenic run --set'.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results. Default: a new one below ./runs")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep every run's signals too, not only its KPIs.")] = False,
 ) -> None:
-    """Run the same seeds two ways, and compare the KPIs pair by pair.
+    """Run the same seeds two ways or more, and compare the KPIs seed by seed.
 
-    With one scenario: its regulatory loops alone (A) against the whole scenario (B). With two: one against the other.
+    With one scenario: its regulatory loops alone (A) against the whole scenario (B).
     """
     from galenic import comparison, session
     from galenic.comparison_figure import draw_comparison
@@ -52,104 +68,115 @@ def compare(
     from galenic.progress import count_progress
 
     console, notes = output(), messages()
-    a, b = _variants(scenario, scenario_b, tuple(without or ()), duration)
-    first = session.load(scenario, duration)
+    overrides = tuple(values or ())
+    variants = _variants(scenarios, tuple(without or ()), duration, overrides)
+    first = session.load(variants[-1].scenario, duration, overrides)
     if warning := session.warning_of(first):
         notes.print(warning, markup=False)
     folder = session.new_folder(f"compare-{first.name}", out)
     numbers = range(first_seed, first_seed + seeds)
-    with count_progress(notes, f"{2 * seeds} runs", 2 * seeds) as report:
-        pairs, interrupted = comparison.run_pairs(
-            a, b, numbers, folder, duration=duration, jobs=jobs, keep=keep, progress=report
+    total = len(variants) * seeds
+    with count_progress(notes, f"{total} runs", total) as report:
+        trials, interrupted = comparison.run_trials(
+            variants, numbers, folder, duration=duration, overrides=overrides, jobs=jobs, keep=keep, progress=report
         )
-    rows = comparison.statistics(pairs)
-    if pairs:
-        comparison.write(folder, a, b, pairs, rows)
-        draw_comparison(rows, pairs, (a.label, b.label), folder / "compare.png")
-        console.print(_table(rows, a, b, len(pairs)))
-        console.print(f"Results: {folder} (compare.json, compare.csv, compare.png)", soft_wrap=True, markup=False)
+    rows = comparison.statistics(trials)
+    if trials:
+        comparison.write(folder, variants, trials, rows)
+        draw_comparison(rows, trials, [v.label for v in variants], folder / "compare.png")
+        console.print(_table(rows, variants, len(trials)))
+        files = "compare.json, compare.csv, compare.md, compare.png"
+        console.print(f"Results: {folder} ({files})", soft_wrap=True, markup=False)
     if interrupted:
-        kept = f"what they gave is kept in {folder}" if pairs else "nothing to keep"
-        notes.print(f"Interrupted after {len(pairs)} of {seeds} pairs; {kept}", soft_wrap=True, markup=False)
+        kept = f"what they gave is kept in {folder}" if trials else "nothing to keep"
+        notes.print(f"Interrupted after {len(trials)} of {seeds} seeds; {kept}", soft_wrap=True, markup=False)
         raise typer.Exit(130)
 
 
 def _variants(
-    scenario: str, scenario_b: str | None, without: tuple[str, ...], duration: str | None
-) -> tuple[Variant, Variant]:
-    """The two sides; both are built once here, so that an error shows before twenty processes meet it."""
+    given: Sequence[str], without: tuple[str, ...], duration: str | None, overrides: tuple[str, ...]
+) -> list[Variant]:
+    """The sides; each is built once here, so that an error shows before a hundred processes meet it."""
     from fmus.errors import GalenicError
     from galenic import session
     from galenic.comparison import Variant
 
-    first = session.load(scenario, duration)
-    nowhere = Path("unused")
-    whole = session.build(first, nowhere)
+    variants = []
+    for text in given:
+        match = _VARIANT.match(text)
+        if match is None:
+            raise GalenicError(f"'{text}' is no variant", cure="write 'LABEL = SCENARIO without CONTROLLER'")
+        removed = tuple(re.split(r"\s*,\s*", match["without"])) if match["without"] else ()
+        variants.append(Variant(match["label"] or "", match["scenario"], removed))
+    if len(variants) == 1:
+        return _with_and_without(variants[0], without, duration, overrides)
+    if without:
+        raise GalenicError(
+            "--without is for a single scenario", cure=f"write \"'{given[0]} without {', '.join(without)}'\""
+        )
+    named: list[Variant] = []
+    for number, variant in enumerate(variants):
+        scenario = session.load(variant.scenario, duration, overrides)
+        session.build(scenario, Path("unused"), without=variant.without).close()
+        label = variant.label or " without ".join([scenario.name, ", ".join(variant.without)]).removesuffix(" without ")
+        if any(label == other.label for other in named):
+            label = f"{label} ({chr(ord('A') + number)})"
+        named.append(Variant(label, variant.scenario, variant.without))
+    return named
+
+
+def _with_and_without(
+    variant: Variant, without: tuple[str, ...], duration: str | None, overrides: tuple[str, ...]
+) -> list[Variant]:
+    from fmus.errors import GalenicError
+    from galenic import session
+    from galenic.comparison import Variant
+
+    scenario = session.load(variant.scenario, duration, overrides)
+    whole = session.build(scenario, Path("unused"), without=variant.without)
     whole.close()
-    if scenario_b is not None:
-        second = session.load(scenario_b, duration)
-        session.build(second, nowhere).close()
-        session.build(first, nowhere, without=without).close()
-        labels = (first.name, second.name) if first.name != second.name else ("A", "B")
-        return Variant(labels[0], scenario, without), Variant(labels[1], scenario_b)
     supervisors = tuple(c.name for c in whole.system.controllers.values() if c.supervises)
     removed = without or supervisors
     if not removed:
         raise GalenicError(
-            f"'{first.name}' has no controller that supervises others: nothing to compare",
+            f"'{scenario.name}' has no controller that supervises others: nothing to compare",
             cure="name a second scenario, or a controller to leave out: --without NAME",
-            file=first.file,
+            file=scenario.file,
         )
-    session.build(first, nowhere, without=removed).close()
-    kinds = {str(first.controllers[n].get("type")) for n in first.controllers if n not in removed}
-    alone = "PI alone" if "pi" in kinds and set(removed) == set(supervisors) else f"without {', '.join(removed)}"
-    added = "MPC" if {first.controllers[n].get("type") for n in removed} == {"mpc"} else f"with {', '.join(removed)}"
-    return Variant(alone, scenario, removed), Variant(added, scenario)
+    removed = (*variant.without, *removed)
+    session.build(scenario, Path("unused"), without=removed).close()
+    kinds = {str(scenario.controllers[n].get("type")) for n in scenario.controllers if n not in removed}
+    alone = "PI alone" if kinds & {"pi", "pid"} and not without else f"without {', '.join(removed)}"
+    only = {scenario.controllers[n].get("type") for n in removed} == {"mpc"}
+    added = variant.label or ("MPC" if only else f"with {', '.join(removed)}")
+    return [Variant(alone, variant.scenario, removed), Variant(added, variant.scenario, variant.without)]
 
 
-def _table(rows: Sequence[Row], a: Variant, b: Variant, pairs: int) -> Table:
+def _table(rows: Sequence[Row], variants: Sequence[Variant], trials: int) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    from galenic.comparison import headline
-    from galenic.tables import number
+    from galenic.comparison import cells, headline, heads
 
     table = Table(
-        title=f"{a.label} (A) against {b.label} (B), {pairs} paired seeds",
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-    )
-    table.add_column("KPI")
-    table.add_column(Text(f"A: {a.label}"), justify="right")
-    table.add_column(Text(f"B: {b.label}"), justify="right")
-    table.add_column("B - A (95 % CI)", justify="right")
-    table.add_column("B won", justify="right")
+        title=Text(f"{', '.join(v.label for v in variants)}: {trials} paired seeds"),
+        title_justify="left", title_style="bold", box=SIMPLE_HEAD,
+    )  # fmt: skip
+    for number, head in enumerate(heads(variants)):
+        table.add_column(Text(head), justify="right" if number else "left")
+    first = 1 + len(variants)
     for row in headline(rows):
-        decided = row.better is not None and (row.low > 0.0 or row.high < 0.0)
-        good = decided and (row.difference < 0.0) == (row.better == "lower")
-        style = ("green" if good else "red") if decided else ""
-        table.add_row(
-            Text(row.label if row.unit == "1" else f"{row.label} [{row.unit}]"),
-            _cell(row.mean_a, row.sd_a),
-            _cell(row.mean_b, row.sd_b),
-            f"{number(row.difference, 3)} ({number(row.low, 3)} to {number(row.high, 3)})" if row.pairs else "-",
-            _won(row),
-            style=style,
-        )
-    table.caption = "Mean +- standard deviation. Green: B better with 95 % confidence; red: B worse."
+        texts = [Text(cell) for cell in cells(row)]
+        for number, difference in enumerate(row.differences):
+            if row.better is not None and (difference.low > 0.0 or difference.high < 0.0):
+                good = (difference.mean < 0.0) == (row.better == "lower")
+                for cell in texts[first + 2 * number : first + 2 * number + 2]:
+                    cell.style = "green" if good else "red"
+        table.add_row(*texts)
+    last = variants[-1].label
+    table.caption = Text(
+        f"Mean +- standard deviation. Green: {last} better with 95 % confidence; red: worse. won: seeds at which it is."
+    )
     table.caption_justify = "left"
     return table
-
-
-def _cell(mean: float, spread: float) -> str:
-    from galenic.tables import number
-
-    return f"{number(mean)} +- {number(spread, 2)}" if math.isfinite(mean) else "-"
-
-
-def _won(row: Row) -> str:
-    if row.won is None or not row.pairs:
-        return ""
-    return f"{row.won} of {row.pairs}" + (f", {row.tied} equal" if row.tied else "")

@@ -9,32 +9,40 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from galenic.comparison import Pair, headline, statistics
+from galenic.comparison import Trial, headline, statistics
 from galenic.indicator import Kpi
 
 
-def pair(seed: int, a: float, b: float) -> Pair:
-    return Pair(seed, [Kpi("x", "x", a, "mg", "")], [Kpi("x", "x", b, "mg", "")])
+def trial(seed: int, *values: float) -> Trial:
+    return Trial(seed, tuple([Kpi("x", "x", value, "mg", "")] for value in values))
 
 
 def test_the_interval_is_students_t_on_the_paired_differences() -> None:
-    (row,) = statistics([pair(1, 10, 9), pair(2, 20, 18), pair(3, 30, 27)])
+    (row,) = statistics([trial(1, 10, 9), trial(2, 20, 18), trial(3, 30, 27)])
     # differences -1, -2, -3: mean -2, standard deviation 1, t(0.975, 2) = 4.302653
-    assert row.difference == pytest.approx(-2.0)
-    assert row.low == pytest.approx(-2.0 - 4.302653 / math.sqrt(3), rel=1e-6)
-    assert row.high == pytest.approx(-2.0 + 4.302653 / math.sqrt(3), rel=1e-6)
-    assert (row.mean_a, row.sd_a) == (20.0, 10.0)
-    assert (row.won, row.tied, row.pairs) == (3, 0, 3)
+    (difference,) = row.differences
+    assert difference.mean == pytest.approx(-2.0)
+    assert difference.low == pytest.approx(-2.0 - 4.302653 / math.sqrt(3), rel=1e-6)
+    assert difference.high == pytest.approx(-2.0 + 4.302653 / math.sqrt(3), rel=1e-6)
+    assert (row.means[0], row.spreads[0]) == (20.0, 10.0)
+    assert (difference.won, difference.tied, difference.pairs) == (3, 0, 3)
+
+
+def test_the_last_variant_is_judged_against_each_of_the_others() -> None:
+    (row,) = statistics([trial(1, 10, 5, 4), trial(2, 20, 7, 8), trial(3, 30, math.nan, 9)])
+    assert row.means == (20.0, 6.0, 7.0)
+    assert [(d.mean, d.won, d.pairs) for d in row.differences] == [(-13.0, 3, 3), (0.0, 1, 2)]
 
 
 def test_ties_and_rounding_win_nothing_and_missing_numbers_do_not_count() -> None:
-    (row,) = statistics([pair(1, 1.0, 1.0), pair(2, 1e9, 1e9 * (1 + 1e-15)), pair(3, math.nan, 1.0), pair(4, 2, 1)])
-    assert (row.won, row.tied, row.pairs) == (1, 2, 3)
+    (row,) = statistics([trial(1, 1.0, 1.0), trial(2, 1e9, 1e9 * (1 + 1e-15)), trial(3, math.nan, 1.0), trial(4, 2, 1)])
+    (difference,) = row.differences
+    assert (difference.won, difference.tied, difference.pairs) == (1, 2, 3)
 
 
 def test_the_table_has_each_indicator_in_one_unit() -> None:
     kpis = [Kpi("waste_share", "waste", 1, "%", ""), Kpi("waste_mass", "waste", 1, "kg", "")]
-    assert [r.unit for r in headline(statistics([Pair(1, kpis, kpis), Pair(2, kpis, kpis)]))] == ["%"]
+    assert [r.unit for r in headline(statistics([Trial(1, (kpis, kpis)), Trial(2, (kpis, kpis))]))] == ["%"]
 
 
 def test_compare_runs_the_same_seeds_without_and_with_the_supervisor(
@@ -45,12 +53,12 @@ def test_compare_runs_the_same_seeds_without_and_with_the_supervisor(
     assert "PI alone" in result.output
     content = json.loads((tmp_path / "both" / "compare.json").read_text(encoding="utf-8"))
     assert content["seeds"] == [1, 2]
-    assert content["a"]["without"] == ["fixed_depth"]
-    first, second = content["pairs"]
-    assert first["a"]["weight_mean"] != second["a"]["weight_mean"]
-    assert first["a"]["weight_mean"] != first["b"]["weight_mean"]
+    assert content["variants"][0]["without"] == ["fixed_depth"]
+    first, second = (trial["sides"] for trial in content["trials"])
+    assert first[0]["weight_mean"] != second[0]["weight_mean"]
+    assert first[0]["weight_mean"] != first[1]["weight_mean"]
     rows = list(csv.DictReader((tmp_path / "both" / "compare.csv").open(encoding="utf-8")))
-    assert {row["variant"] for row in rows} == {content["a"]["label"], content["b"]["label"]}
+    assert {row["variant"] for row in rows} == {variant["label"] for variant in content["variants"]}
     assert (tmp_path / "both" / "compare.png").stat().st_size > 10_000
     assert not (tmp_path / "both" / "a").exists()
 
@@ -63,8 +71,8 @@ def test_compare_of_a_scenario_with_itself_finds_no_difference(
     assert result.exit_code == 0, result.output
     content = json.loads((tmp_path / "both" / "compare.json").read_text(encoding="utf-8"))
     rows = {row["name"]: row for row in content["kpis"]}
-    assert rows["weight_rsd"]["difference"] == 0.0
-    assert rows["weight_rsd"]["tied"] == 2
+    (difference,) = rows["weight_rsd"]["differences"]
+    assert (difference["mean"], difference["tied"]) == (0.0, 2)
     assert (tmp_path / "both" / "a" / "seed-2" / "metadata.json").is_file()
 
 
@@ -79,3 +87,28 @@ def test_a_failing_run_names_its_seed(command: Callable[..., Result], write: Cal
     assert result.exit_code == 2
     assert "seed" in result.output
     assert "ZeroDivisionError" in result.output
+
+
+def test_three_variants_stand_side_by_side(
+    command: Callable[..., Result], write: Callable[..., Path], tmp_path: Path
+) -> None:
+    write()
+    sides = ["open = tiny.yaml without fixed_depth", "tiny.yaml", "slow = tiny.yaml"]
+    result = command(
+        "compare", *sides, "--seeds", 2, "--duration", "20 s", "--set", "kpis.product.warm_up=5 s", "--out", "three"
+    )
+    assert result.exit_code == 0, result.output
+    content = json.loads((tmp_path / "three" / "compare.json").read_text(encoding="utf-8"))
+    assert [v["label"] for v in content["variants"]] == ["open", "tiny", "slow"]
+    head = (tmp_path / "three" / "compare.md").read_text(encoding="utf-8").splitlines()[0]
+    assert head == "| KPI | open | tiny | slow | slow less open (95 % CI) | won | slow less tiny (95 % CI) | won |"
+
+
+def test_a_controller_that_no_variant_has_is_named(command: Callable[..., Result], write: Callable[..., Path]) -> None:
+    write()
+    result = command("compare", "tiny.yaml without fixed_dept", "tiny.yaml", "--seeds", 2)
+    assert result.exit_code == 2
+    assert "fixed_dept" in result.output
+    result = command("compare", "tiny.yaml", "tiny.yaml", "--without", "fixed_depth")
+    assert result.exit_code == 2
+    assert "tiny.yaml without fixed_depth" in result.output

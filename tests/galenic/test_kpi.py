@@ -184,3 +184,56 @@ def test_a_value_at_the_end_is_reported_with_its_unit_and_direction() -> None:
     kpis = values(frame, final={"batch_yield": {"signal": "p.mass", "better": "higher"}})
     kpi = kpis["final_batch_yield"]
     assert (kpi.value, kpi.unit, kpi.label, kpi.better) == (8.0, "g", "batch yield", "higher")
+
+
+def test_settling_is_the_time_until_the_signal_is_within_the_band_to_stay() -> None:
+    frame = frame_of([0, 60, 120, 180, 240, 300], p__weight=[90, 100, 80, 99, 80, 100])
+    band = {"signal": "p.weight", "target": 100, "within": "5 %"}
+    kpis = values(
+        frame,
+        settling={
+            "whole": {**band, "after": "1 min"},
+            "part": {**band, "after": "1 min", "until": "200 s"},
+            "never_left": {**band, "after": "5 min"},
+            "too_late": {**band, "after": "10 min"},
+        },
+    )
+    assert kpis["settling_whole"].value == 3.0
+    assert kpis["settling_part"].value == 1.0
+    assert kpis["settling_never_left"].value == 0.0
+    assert math.isnan(kpis["settling_too_late"].value)
+
+
+def test_the_start_up_ends_when_the_attributes_have_held_and_counts_what_was_made_until_then() -> None:
+    frame = frame_of(
+        [0, 60, 120, 180, 240, 300],
+        p__weight=[100, 80, 100, 100, 100, 100],
+        p__tablets=[0, 10, 30, 60, 100, 150],
+        p__mass=[0, 1, 3, 6, 10, 15],
+    )
+    product = {"tablets": "p.tablets", "mass": "p.mass"}
+    quality = {"weight": {"signal": "p.weight", "target": 100, "reject": "5 %"}}
+    kpis = values(frame, product=product, quality=quality, start_up={"hold": "2 min"})
+    assert kpis["start_up_time"].value == 4.0
+    assert kpis["start_up_tablets"].value == 100.0
+    assert kpis["start_up_mass"].value == pytest.approx(0.010)
+    late = values(frame, product=product, quality=quality, start_up={"hold": "1 h"})["start_up_time"]
+    assert late.value == 5.0
+    assert "did not get there" in late.definition
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"settling": {"w": {"signal": "p.weight", "within": "5 %", "after": "1 h"}}}, "no target"),
+        (
+            {"settling": {"w": {"signal": "p.weight", "within": [1, 2], "after": "1 h", "until": "1 h"}}},
+            "not later than",
+        ),
+        ({"start_up": {"hold": "1 min"}}, "no quality attribute has 'reject' limits"),
+        ({"start_up": {"hold": "-1 min"}}, "negative"),
+    ],
+)
+def test_transients_that_mean_nothing_are_refused(section: dict[str, Any], said: str) -> None:
+    with pytest.raises(GalenicError, match=said):
+        values(frame_of([0, 1], p__weight=[1, 1]), **section)

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from controllers import mpc_config, pi, ratio, recipe, split_range
+from controllers import feed_forward, mpc_config, pid, ratio, recipe, split_range
 from controllers.design_space import DesignSpace
 from cosim import (
     Results,
@@ -56,8 +56,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "actions": action_specs.ActionSpec,
     "actions/fault": action_specs.FaultSpec,
     "stop_when": action_specs.StopSpec,
-    "controllers/pi": pi.PIConfig,
-    "controllers/pi/track": pi.TrackConfig,
+    "controllers/pid": pid.PIDConfig,
+    "controllers/pid/track": pid.TrackConfig,
+    "controllers/feed_forward": feed_forward.FeedForwardConfig,
+    "controllers/feed_forward/signals": feed_forward.FeedForwardSignalConfig,
     "controllers/ratio": ratio.RatioConfig,
     "controllers/ratio/feeders": ratio.FeederConfig,
     "controllers/recipe": recipe.RecipeConfig,
@@ -72,6 +74,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "kpis/product": kpi_section.ProductSection,
     "kpis/quality": kpi_section.QualitySection,
     "kpis/final": kpi_section.FinalSection,
+    "kpis/settling": kpi_section.SettlingSection,
+    "kpis/start_up": kpi_section.StartUpSection,
     "kpis/expressions": kpi_expressions.ExpressionSection,
     "kpis/design_space": kpi_section.DesignSpaceSection,
     "kpis/solver": kpi_section.SolverSection,
@@ -128,7 +132,8 @@ def test_no_section_of_a_scenario_is_left_out() -> None:
         action_specs,
         disturbance_specs,
         distributions,
-        pi,
+        pid,
+        feed_forward,
         ratio,
         recipe,
         split_range,
