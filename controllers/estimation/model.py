@@ -91,6 +91,8 @@ class Process:
         step: CasADi function f(x, u, p).
         measure: CasADi function h(x, u, p).
         parameters: name and value, in the order of p.
+        rate: CasADi function dx/dt(x, u, p) per second, where the process has one: for stages of any length.
+        substeps: Runge-Kutta steps of ``rate`` in a period that are accurate.
     """
 
     period: float
@@ -100,6 +102,8 @@ class Process:
     step: Any
     measure: Any
     parameters: tuple[tuple[str, float], ...] = ()
+    rate: Any = None
+    substeps: int = 1
 
     def __post_init__(self) -> None:
         sizes = (len(self.states), len(self.inputs), len(self.parameters))
@@ -137,7 +141,11 @@ class Process:
             k4 = rate(end + h * k3, u, p)
             end = end + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
         step = ca.Function("step", [x, u, p], [end])
-        return cls(period, tuple(states), tuple(inputs), tuple(outputs), expanded(step), measure, tuple(parameters))
+        return cls(
+            *(period, tuple(states), tuple(inputs), tuple(outputs), expanded(step), measure, tuple(parameters)),
+            rate=rate,
+            substeps=substeps,
+        )
 
     def index(self, kind: Kind, name: str) -> int:
         """Where a signal stands. Raises GalenicError where there is none of that name."""
@@ -188,6 +196,12 @@ class EstimationModel:
         u_moved, p = moved["input"], moved["parameter"]
         end = process.step(x, u_moved, p) + moved["rate"] * (self.period / _HOUR)
         y = process.measure(x, u_moved, p) + moved["output"]
+        self.rate: Any = None
+        if process.rate is not None:
+            slope = process.rate(x, u_moved, p) + moved["rate"] / _HOUR
+            still = ca.MX(len(self.disturbances), 1)
+            #: CasADi function (s, u) -> ds/dt per second, where the process has a rate
+            self.rate = expanded(ca.Function("rate", [both, u], [ca.densify(ca.vertcat(slope, still))]))
         #: CasADi functions (s, u) -> s at the end of the period, (s, u) -> y
         self.step = expanded(ca.Function("step", [both, u], [ca.densify(ca.vertcat(end, d))]))
         self.measure = expanded(ca.Function("measure", [both, u], [ca.densify(y)]))
