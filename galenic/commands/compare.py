@@ -84,7 +84,8 @@ def compare(
     if trials:
         comparison.write(folder, variants, trials, rows)
         draw_comparison(rows, trials, [v.label for v in variants], folder / "compare.png")
-        console.print(_table(rows, variants, len(trials)))
+        for table in _tables(rows, variants, len(trials)):
+            console.print(table)
         files = "compare.json, compare.csv, compare.md, compare.png"
         console.print(f"Results: {folder} ({files})", soft_wrap=True, markup=False)
     if interrupted:
@@ -152,20 +153,24 @@ def _with_and_without(
     return [Variant(alone, variant.scenario, removed), Variant(added, variant.scenario, variant.without)]
 
 
-def _table(rows: Sequence[Row], variants: Sequence[Variant], trials: int) -> Table:
+def _tables(rows: Sequence[Row], variants: Sequence[Variant], trials: int) -> list[Table]:
+    """One table of two variants; of more, their values and the differences apart, to be read at 80 columns."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     from galenic.comparison import cells, headline, heads
 
-    table = Table(
-        title=Text(f"{', '.join(v.label for v in variants)}: {trials} paired seeds"),
-        title_justify="left", title_style="bold", box=SIMPLE_HEAD,
-    )  # fmt: skip
-    for number, head in enumerate(heads(variants)):
-        table.add_column(Text(head), justify="right" if number else "left")
-    first = 1 + len(variants)
+    def table(title: str, columns: Sequence[int]) -> Table:
+        made = Table(title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+        for column in columns:
+            made.add_column(Text(names[column]), justify="right" if column else "left")
+        for texts in lines:
+            made.add_row(*(texts[column] for column in columns))
+        return made
+
+    names, first = heads(variants), 1 + len(variants)
+    lines = []
     for row in headline(rows):
         texts = [Text(cell) for cell in cells(row)]
         for number, difference in enumerate(row.differences):
@@ -173,10 +178,20 @@ def _table(rows: Sequence[Row], variants: Sequence[Variant], trials: int) -> Tab
                 good = (difference.mean < 0.0) == (row.better == "lower")
                 for cell in texts[first + 2 * number : first + 2 * number + 2]:
                     cell.style = "green" if good else "red"
-        table.add_row(*texts)
+        lines.append(texts)
+    values, differences = list(range(first)), list(range(first, len(names)))
     last = variants[-1].label
-    table.caption = Text(
+    title = f"{', '.join(v.label for v in variants)}: {trials} paired seeds"
+    if len(variants) == 2:
+        tables = [table(title, values + differences)]
+    else:
+        tables = [table(title, values)]
+        tables += [
+            table(f"{last} against {v.label}", [0, first + 2 * i, first + 2 * i + 1])
+            for i, v in enumerate(variants[:-1])
+        ]
+    tables[-1].caption = Text(
         f"Mean +- standard deviation. Green: {last} better with 95 % confidence; red: worse. won: seeds at which it is."
     )
-    table.caption_justify = "left"
-    return table
+    tables[-1].caption_justify = "left"
+    return tables
