@@ -66,7 +66,7 @@ class OptimalControlProblem:
         blocks: how many stages each input is held; None: one. The last block is extended to the horizon's end.
         outputs: SX, shape (ny,), with ``output_weights`` W's diagonal; none by default.
         output_weights: see ``outputs``.
-        terminal_weights: W_K's diagonal; None: no terminal tracking. The outputs must be free of inputs then.
+        terminal_weights: W_K's diagonal; None: no terminal tracking. Outputs with one must be free of inputs.
         economic: SX scalar e.
         terminal_economic: SX scalar e_K, free of inputs.
         move_weights: M's diagonal, shape (nu,), not negative.
@@ -218,7 +218,8 @@ class OptimalControlProblem:
             raise GalenicError(
                 f"{self.nx} states, but {self.dynamics.numel()} equations", cure="give one equation for each state"
             )
-        if (self.terminal_weights.any() and self.needs_inputs(self.y)) or self.needs_inputs(self.terminal_economic):
+        at_the_end = [self.y[i] for i in np.flatnonzero(self.terminal_weights)]
+        if self.needs_inputs(casadi.vertcat(*at_the_end, self.terminal_economic)):
             raise GalenicError("the terminal cost depends on inputs", cure="there are none at the end of the horizon")
         weights = np.r_[self.output_weights, self.terminal_weights, self.move_weights]
         if not (np.isfinite(weights).all() and (weights >= 0.0).all()):
