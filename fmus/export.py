@@ -8,7 +8,7 @@ import os
 import tempfile
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -118,13 +118,18 @@ def _archive(model: UnitModel, fmi: int, platforms: list[Platform], on_binary: C
     describe = model_description_2 if fmi == 2 else model_description_3
     entries: dict[str, bytes] = {
         "modelDescription.xml": describe(model, functions, guid, version),
-        **_binaries(model.name, sources, fmi, platforms, on_binary),
+        **binaries(model.name, sources, fmi, platforms, on_binary),
         **{f"sources/{name}": text.encode() for name, text in sources.items()},
         "documentation/index.html": documentation_page(model, fmi).encode(),
         **icon_files(model, fmi),
     }
     if fmi == 3:
         entries["sources/buildDescription.xml"] = build_description(model)
+    return zipped(entries)
+
+
+def zipped(entries: Mapping[str, bytes]) -> bytes:
+    """A zip file of these entries, name -> content, the same whenever it is made."""
     with tempfile.TemporaryFile() as buffer:
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in entries.items():
@@ -133,7 +138,7 @@ def _archive(model: UnitModel, fmi: int, platforms: list[Platform], on_binary: C
         return buffer.read()
 
 
-def _binaries(
+def binaries(
     name: str,
     sources: dict[str, str],
     fmi: int,
