@@ -1,6 +1,7 @@
 """Controllers: what reads measurements each period and returns setpoints, and what it needs to know of the plant.
 
-- `pi`: proportional-integral loops with anti-windup. `ratio`: total mass flow and API fraction to feeder setpoints.
+- `pid`: PID loops and cascades with anti-windup; `feed_forward`: from measured disturbances. `ratio`: total mass flow and
+  API fraction to feeder setpoints; `split_range`, `recipe`.
 - `mpc`: offset-free linear MPC that supervises them; `mpc_config` reads its section of a scenario.
 - Its parts: `estimator` (Kalman filter; late measurements, several rates), `disturbance_model`, `target` (steady
   state), `dynamic` (the path to it), `objective` (what is asked for), `quadratic_program` (solve and check).
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from controllers.design_space import DesignSpace
     from controllers.identification_plan import IdentificationPlan
     from controllers.mpc import MPCController
-    from controllers.pi import PIController
+    from controllers.pid import PIDController
     from controllers.ratio import RatioController
     from controllers.surrogate import LinearSurrogate
 
@@ -35,7 +36,7 @@ __all__ = [
     "IdentificationPlan",
     "LinearSurrogate",
     "MPCController",
-    "PIController",
+    "PIDController",
     "RatioController",
 ]
 
@@ -44,7 +45,7 @@ _HOME = {
     "IdentificationPlan": "identification_plan",
     "LinearSurrogate": "surrogate",
     "MPCController": "mpc",
-    "PIController": "pi",
+    "PIDController": "pid",
     "RatioController": "ratio",
 }
 

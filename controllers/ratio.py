@@ -64,8 +64,9 @@ class RatioController(SampledController):
     there, within the move limits. A setpoint that is not finite holds the outputs.
 
     Ports: in ``total_mass_flow`` and ``api_fraction`` where they are signals, ``track.<target>``, ``track.active``;
-    out ``<target>`` for each feeder, ``total`` (sum of the outputs, kg/h) and ``following`` (1 while supervised): what
-    a level loop above it tracks, ``track: {value: ratio.total, active: ratio.following}``.
+    out ``<target>`` for each feeder, ``total`` (sum of the outputs, kg/h), ``following`` (1 while supervised),
+    ``blocked`` (1: the feeders give less than asked and a limit is why, -1: more) and ``reachable`` (the total): what a
+    level loop above it needs, which names it as its ``inner``.
 
     Args:
         name: the controller's name.
@@ -100,6 +101,8 @@ class RatioController(SampledController):
             wiring.write(port, port.name)
         wiring.write(Port("total", "kg/h", sum(p.start or 0.0 for p in targets), description="sum of the setpoints"))
         wiring.write(Port("following", "1", 0.0, description="1: a supervisor drives the feeders"))
+        wiring.write(Port("blocked", "1", 0.0, description="1: a higher total has no effect, -1: a lower one"))
+        wiring.write(Port("reachable", "kg/h", sum(p.start or 0.0 for p in targets), description="what a loop follows"))
         super().__init__(name, period, wiring)
         self._total, self._fraction = total, fraction
         api = np.array(api_fractions)
@@ -157,8 +160,8 @@ class RatioController(SampledController):
 
     def do_step(self, communication_point: float, step_size: float) -> None:  # noqa: ARG002 (the contract's signature)
         """One execution at ``communication_point`` (s)."""
-        outputs = self.output_values[:-2]
-        following = bool(self.input_values[self._track_active] > 0.5)
+        outputs = self.output_values[:-4]
+        following, blocked = bool(self.input_values[self._track_active] > 0.5), 0.0
         if following:
             followed = self.input_values[self._track]
             outputs[:] = np.clip(np.where(np.isfinite(followed), followed, outputs), self._low, self._high)
@@ -166,7 +169,16 @@ class RatioController(SampledController):
             total, fraction = self._total(self.input_values), self._fraction(self.input_values)
             if math.isfinite(total) and math.isfinite(fraction):
                 outputs[:] = self._reachable(self.split(total, fraction), outputs)
-        self.output_values[-2:] = outputs.sum(), float(following)
+                short = total - float(outputs.sum())
+                if abs(short) > 1e-9 * max(1.0, total) and self._at_limit(outputs, short):
+                    blocked = math.copysign(1.0, short)
+        total = float(outputs.sum())
+        self.output_values[-4:] = total, float(following), blocked, total
+
+    def _at_limit(self, outputs: FloatArray, short: float) -> bool:
+        """Whether a feeder is at a limit, not only at its move limit, that keeps the total short (negative: above)."""
+        edge = self._high if short > 0.0 else self._low
+        return bool(np.isclose(outputs, edge, rtol=1e-9, atol=1e-9).any())
 
     def split(self, total: float, fraction: float) -> FloatArray:
         """Mass flows in kg/h, shape (n,), for a total in kg/h and an API mass fraction."""

@@ -145,7 +145,7 @@ def robustness(response: FloatArray, period: float, tuning: Tuning, delay: float
 
     With the unit-step response s_k at the controller's samples, a plant behind a zero-order hold is
     G(z) = sum_k (s_k - s_{k-1}) z^-k, whose last slope goes on where the response ends in a ramp; the controller of
-    `controllers.pi` is C(z) = K (1 + (T / T_i) / (1 - z^-1)). L = C G exp(-j omega delay) for omega in (0, pi / T].
+    `controllers.pid` is C(z) = K (1 + (T / T_i) / (1 - z^-1)). L = C G exp(-j omega delay) for omega in (0, pi / T].
 
     Args:
         response: shape (N + 1,), every ``period``, zero at the time of the step.

@@ -77,7 +77,7 @@ def test_margins_of_an_integrating_process_are_those_of_the_paper() -> None:
 
 @pytest.mark.parametrize("delay", [0, 2])
 def test_the_gain_margin_is_where_the_simulated_loop_begins_to_grow(delay: int) -> None:
-    """The sampled law of `controllers.pi` on the same step response."""
+    """The sampled law of `controllers.pid` on the same step response."""
     response = lag(1.0, 30.0, 5.0, 10.0, 60)
     base = Tuning(1.0, 25.0)
     margin = robustness(response, 10.0, base, delay * 10.0).gain_margin
