@@ -39,6 +39,9 @@ class RecipeController(SampledController):
     follow, such as a loop that is to begin later: ``track: {value: recipe.feed, active: recipe.feed_by_recipe}``. The
     output changes at the first execution at or after the time given.
 
+    Supervisable: it plays on whoever drives its targets meanwhile (``track.<target>``, ``track.active``), so it is what
+    a supervisor falls back to.
+
     Args:
         name: the controller's name.
         period: in s.
@@ -69,6 +72,11 @@ class RecipeController(SampledController):
                 target if driven else None,
             )
             profiles.append((times, values))
+        driven_targets = [port for port, target in zip(wiring.outputs, wiring.writes, strict=True) if target]
+        for port in driven_targets:
+            wiring.read(Port(f"track.{port.name}", port.unit, 0.0), None)
+        if driven_targets:
+            wiring.read(Port("track.active", "1", 0.0, description="1: another drives the targets"), None)
         for target in c.units:
             if target not in c.profiles:
                 raise context.error(("units", target), f"there is no profile '{target}'", "add it to 'profiles'")
