@@ -1,0 +1,441 @@
+"""The equations of a scenario's components, composed along its connections into one set in CasADi.
+
+They are the unit models' own. What a unit hands on as a mean over a communication step is taken at the instant, and a
+connection passes its value at once: the composition is what a co-simulation tends to as its step becomes short. Events
+(a feeder's refill) do not happen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import casadi as ca
+import numpy as np
+
+from cosim.assembly import find_unit
+from cosim.component import FloatArray, Port
+from cosim.distributions import DistributionSpec
+from cosim.scenario import Scenario
+from cosim.wiring import Wiring
+from cosim.yaml_lines import read_yaml
+from fmus.errors import GalenicError, nearest
+from fmus.library import unit_model
+from fmus.model import UnitModel
+from fmus.quantity import parse_quantity
+from fmus.variable import Variable
+
+#: The name of the state that carries the time, where an equation depends on it.
+TIME = "time"
+_PASSES = 30
+
+
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """The names that a pattern fits; ``*`` stands for any letters, everything else for itself."""
+    expression = re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
+    return [name for name in names if expression.fullmatch(name)]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One component: its model, the values of its scenario, and its equations.
+
+    ``equations`` is a function (t, x, z, u, p) -> (dx/dt, residual, y, start of z), ``initial`` (u, p, x_start) -> x.
+    """
+
+    name: str
+    model: UnitModel
+    values: Mapping[str, float]
+    equations: Any
+    initial: Any
+
+    @property
+    def inputs(self) -> Sequence[Port]:
+        """As ports, for the wiring."""
+        return [_port(v) for v, _ in self.model.inputs]
+
+    @property
+    def outputs(self) -> Sequence[Port]:
+        """As ports, for the wiring."""
+        return [_port(v) for v, _ in self.model.outputs]
+
+    def declared(self, variable: Variable) -> float:
+        """The value of an input or parameter, or the start of a state, in the scenario."""
+        return self.values.get(variable.name, variable.start or 0.0)
+
+
+@dataclass(frozen=True)
+class Equations:
+    """A composition, in columns x (states), z (unknowns), u (varied inputs) and p (varied parameters).
+
+    Attributes:
+        states: of x, by name ``component.state``; the last is `TIME`.
+        unknowns: of z.
+        inputs: of u, by signal.
+        parameters: of p, by signal, with their values.
+        outputs: by signal.
+        symbols: x, z, u, p.
+        rate: dx/dt.
+        residual: 0 = residual.
+        guess: where Newton's method begins, an expression of x, u, p.
+        shown: the outputs.
+        start: the state at t = 0, shape (n,).
+        digest: changes with the equations, the values and the connections.
+    """
+
+    states: tuple[Variable, ...]
+    unknowns: tuple[Variable, ...]
+    inputs: tuple[Variable, ...]
+    parameters: tuple[tuple[Variable, float], ...]
+    outputs: tuple[Variable, ...]
+    symbols: tuple[Any, Any, Any, Any]
+    rate: Any
+    residual: Any
+    guess: Any
+    shown: Any
+    start: FloatArray
+    start_inputs: FloatArray
+    digest: str
+
+
+def units_of(
+    scenario: Scenario, components: Sequence[str] | None = None, replaced: Mapping[str, str] | None = None
+) -> list[Unit]:
+    """The components with their equations and the scenario's values; of a distribution its mean.
+
+    Args:
+        scenario: the line.
+        components: which; all by default.
+        replaced: another unit model, by component: a simpler one of the same. Values of parameters that it does not
+            have are left out.
+
+    Raises:
+        GalenicError: an unknown component, or one without equations (an FMU).
+    """
+    replaced = replaced or {}
+    for name in (*(components or ()), *replaced):
+        if name not in scenario.components:
+            raise GalenicError(f"there is no component '{name}'", cure=nearest(name, scenario.components))
+    result = []
+    for name in components or scenario.components:
+        if scenario.components[name].unit is None:
+            raise scenario.error(
+                ("components", name),
+                f"'{name}' is an FMU, whose equations cannot be seen",
+                "leave it out of 'components', or identify a data-driven surrogate",
+            )
+        model = unit_model(replaced[name]) if name in replaced else find_unit(scenario, name)
+        model.check()
+        result.append(_unit(name, model, _values(scenario, name, model, name in replaced)))
+    return result
+
+
+def compose(
+    scenario: Scenario,
+    units: Sequence[Unit],
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    parameters: Sequence[str] = (),
+    values: Mapping[str, float | str] | None = None,
+) -> Equations:
+    """Compose units along the scenario's connections.
+
+    Args:
+        scenario: whose connections hold between the units.
+        units: from `units_of`.
+        inputs: signals that vary; one that is connected is cut off there.
+        outputs: signals to show: outputs of units, or inputs (what arrives there).
+        parameters: parameters or inputs, by signal, that may carry a disturbance.
+        values: of inputs, parameters and states' starts that differ from the scenario's.
+
+    Raises:
+        GalenicError: an unknown signal, a unit that does not fit, or connections that close an algebraic loop.
+    """
+    return _Composer(scenario, units, inputs, outputs, parameters, dict(values or {})).equations()
+
+
+def digest_of(scenario: Scenario, components: Sequence[str] | None = None) -> str:
+    """A hash of what a scenario's plant computes: equations, values, connections, the content of FMU files."""
+    found = hashlib.sha256()
+    for name in components or scenario.components:
+        spec = scenario.components[name]
+        if spec.fmu is not None:
+            found.update(name.encode() + scenario.resolve(spec.fmu).read_bytes())
+    known = [n for n in components or scenario.components if scenario.components[n].unit is not None]
+    for unit in units_of(scenario, known):
+        found.update(fingerprint(unit).encode())
+    for connection in scenario.connections:
+        found.update(f"{connection.text} {connection.factor!r} {connection.offset!r}".encode())
+    return found.hexdigest()
+
+
+def fingerprint(unit: Unit) -> str:
+    """A hash of a unit's operations and values: the same wherever the same CasADi builds it."""
+    found = hashlib.sha256(unit.name.encode())
+    for function in (unit.equations, unit.initial):
+        for k in range(function.n_instructions()):
+            operation = function.instruction_id(k)
+            constant = function.instruction_constant(k) if operation == ca.OP_CONST else 0.0
+            sides = function.instruction_input(k), function.instruction_output(k)
+            found.update(f"{operation}{sides}{constant!r}".encode())
+    named = [*unit.model.inputs, *unit.model.parameters]
+    found.update(repr([(v.name, v.unit, unit.declared(v)) for v, _ in named]).encode())
+    return found.hexdigest()
+
+
+class _Composer:
+    def __init__(
+        self,
+        scenario: Scenario,
+        units: Sequence[Unit],
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        parameters: Sequence[str],
+        values: dict[str, float | str],
+    ) -> None:
+        self.scenario, self.units, self.shown = scenario, units, outputs
+        self.wiring = Wiring(scenario)
+        for unit in units:
+            self.wiring.add(unit)
+        self.free: dict[str, Variable] = {}
+        for unit in units:
+            for variable, _ in (*unit.model.inputs, *unit.model.parameters):
+                self.free[f"{unit.name}.{variable.name}"] = variable
+        self.numbers = {f"{u.name}.{v.name}": u.declared(v) for u in units for v, _ in u.model.inputs}
+        self.numbers |= {f"{u.name}.{v.name}": u.declared(v) for u in units for v, _ in u.model.parameters}
+        for name in (*inputs, *parameters):
+            if name not in self.free:
+                raise GalenicError(f"there is no input or parameter '{name}'", cure=nearest(name, self.free))
+        self.starts = {f"{u.name}.{s.variable.name}": u.declared(s.variable) for u in units for s in u.model.states}
+        self._take(values)
+        self.inputs, self.parameters = list(inputs), list(parameters)
+        self._connect({*inputs, *parameters, *values})
+
+    def _take(self, values: Mapping[str, float | str]) -> None:
+        for name, raw in values.items():
+            if name in self.free:
+                self.numbers[name] = parse_quantity(raw, self.free[name].unit)
+            elif name in self.starts:
+                variable = next(
+                    s.variable for u in self.units for s in u.model.states if f"{u.name}.{s.variable.name}" == name
+                )
+                self.starts[name] = parse_quantity(raw, variable.unit)
+            else:
+                raise GalenicError(
+                    f"there is no input, parameter or state '{name}'", cure=nearest(name, [*self.free, *self.starts])
+                )
+
+    def _connect(self, cut: set[str]) -> None:
+        names = {unit.name for unit in self.units}
+        for number, spec in enumerate(self.scenario.connections):
+            sides = [_owner(side, self.scenario.components) for side in (spec.source, spec.target)]
+            if all(side in names for side in sides):
+                self.wiring.connect(spec, ("connections", number))
+        self.links = {t: link for t, link in self.wiring.links.items() if t not in cut and link.source is not None}
+
+    def equations(self) -> Equations:
+        t = ca.SX.sym(TIME)
+        x = {f"{u.name}.{s.variable.name}": s.variable for u in self.units for s in u.model.states}
+        z = {f"{u.name}.{a.variable.name}": a.variable for u in self.units for a in u.model.algebraics}
+        sx, sz, su, sp, sw = (
+            {name: ca.SX.sym(name) for name in names} for names in (x, z, self.inputs, self.parameters, self.links)
+        )
+        given = {n: ca.SX(v) for n, v in self.numbers.items()} | sw | su | sp
+
+        def column(unit: Unit, items: Sequence[Any], of: Mapping[str, Any]) -> Any:
+            found = [of[f"{unit.name}.{v.name}"] for v in items]
+            return ca.vertcat(*found) if found else ca.SX(0, 1)
+
+        rates, residuals, guesses, values = [], [], [], dict(given)
+        for unit in self.units:
+            model = unit.model
+            ode, residual, y, guess = unit.equations(
+                t,
+                column(unit, [s.variable for s in model.states], sx),
+                column(unit, [a.variable for a in model.algebraics], sz),
+                column(unit, [v for v, _ in model.inputs], given),
+                column(unit, [v for v, _ in model.parameters], given),
+            )
+            rates.append(ode)
+            residuals.append(residual)
+            guesses.append(guess)
+            values |= {f"{unit.name}.{v.name}": y[i] for i, (v, _) in enumerate(model.outputs)}
+        arriving = ca.vertcat(*(_over(self.links[n], values) for n in sw)) if sw else ca.SX(0, 1)
+        w = ca.vertcat(*sw.values()) if sw else ca.SX(0, 1)
+        resolved = self._resolved(arriving, w)
+        known = {**{f"{u.name}.{v.name}": v for u in self.units for v, _ in u.model.outputs}, **self.free}
+        for name in self.shown:
+            if name not in known:
+                raise GalenicError(f"there is no output '{name}'", cure=nearest(name, known))
+        shown = [values[n] for n in self.shown]
+        parts = [ca.vertcat(*rates, 1.0), ca.vertcat(*residuals), ca.vertcat(*guesses), ca.vertcat(*shown)]
+        rate, residual, guess, outputs = ca.substitute(parts, [w], [resolved]) if sw else parts
+        start, begin = self._start()
+        clock = Variable(TIME, "local", "s", "time", nominal=3600.0)
+        return Equations(
+            states=(*(_named(v, n) for n, v in x.items()), clock),
+            unknowns=tuple(_named(v, n) for n, v in z.items()),
+            inputs=tuple(_named(self.free[n], n) for n in self.inputs),
+            parameters=tuple((_named(self.free[n], n), begin[n]) for n in self.parameters),
+            outputs=tuple(_named(known[n], n) for n in self.shown),
+            symbols=(
+                _column([*sx.values(), t]),
+                _column([*sz.values()]),
+                _column([*su.values()]),
+                _column([*sp.values()]),
+            ),
+            rate=rate,
+            residual=residual,
+            guess=guess,
+            shown=outputs,
+            start=start,
+            start_inputs=np.array([begin[n] for n in self.inputs]),
+            digest=self._digest(),
+        )
+
+    def _resolved(self, arriving: Any, w: Any) -> Any:
+        """What arrives at the connected inputs, without any of them in it."""
+        resolved = arriving
+        for _ in range(len(self.units) * 2 + 2):
+            if not w.numel() or not ca.depends_on(resolved, w):
+                return resolved
+            resolved = ca.substitute(arriving, w, resolved)
+        around = ca.which_depends(resolved, w, 1, True)
+        first = [name for name, depends in zip(self.links, around, strict=True) if depends][:4]
+        raise GalenicError(
+            f"the connections close an algebraic loop through {', '.join(first)}",
+            cure="name one of these signals among 'values' or 'inputs', which cuts the connection there",
+        )
+
+    def _start(self) -> tuple[FloatArray, dict[str, float]]:
+        """State and values at t = 0, each unit's inputs taken from the outputs of those that feed it."""
+        values = dict(self.numbers)
+        x = np.zeros(0)
+        for _ in range(_PASSES):
+            before, parts = x, []
+            for unit in self.units:
+                model = unit.model
+                u = [values[f"{unit.name}.{v.name}"] for v, _ in model.inputs]
+                p = [values[f"{unit.name}.{v.name}"] for v, _ in model.parameters]
+                own = unit.initial(u, p, [self.starts[f"{unit.name}.{s.variable.name}"] for s in model.states])
+                own = np.asarray(own.full()).ravel()
+                parts.append(own)
+                shown = _outputs_at(unit, own, u, p)
+                values |= {f"{unit.name}.{v.name}": float(shown[i]) for i, (v, _) in enumerate(model.outputs)}
+            for target, link in self.links.items():
+                values[target] = float(_over(link, values))
+            x = np.concatenate([*parts, [0.0]])
+            if len(before) == len(x) and np.allclose(x, before, rtol=1e-12, atol=0.0, equal_nan=True):
+                break
+        if not np.isfinite(x).all():
+            raise GalenicError("the state at the start is not finite", cure="check the start values of the scenario")
+        return x, values
+
+    def _digest(self) -> str:
+        found = hashlib.sha256("".join(fingerprint(unit) for unit in self.units).encode())
+        for target, link in sorted(self.links.items()):
+            found.update(f"{target}{link.source}{link.factor!r}{link.offset!r}".encode())
+        found.update(repr(sorted(self.numbers.items())).encode())
+        return found.hexdigest()
+
+
+def _unit(name: str, model: UnitModel, values: Mapping[str, float]) -> Unit:
+    t = model.time
+    x = _column([s.symbol for s in model.states])
+    z = _column([a.symbol for a in model.algebraics])
+    u, p = _column([s for _, s in model.inputs]), _column([s for _, s in model.parameters])
+    rate = _column([ca.SX(0) if s.derivative is None else s.derivative for s in model.states])
+    residual = _column([a.residual for a in model.algebraics])
+    shown = _column([expression for _, expression in model.outputs])
+    if model.means:
+        shown = ca.substitute(shown, _column([s for s, _ in model.means]), _column([e for _, e in model.means]))
+    guess = _column([a.start for a in model.algebraics])
+    start = ca.SX.sym("x_start", x.numel())
+    first = _column([start[i] if s.initial is None else s.initial for i, s in enumerate(model.states)])
+    return Unit(
+        name,
+        model,
+        values,
+        ca.Function("equations", [t, x, z, u, p], [ca.densify(e) for e in (rate, residual, shown, guess)]),
+        ca.Function("initial", [u, p, start], [ca.densify(first)]),
+    )
+
+
+def _outputs_at(unit: Unit, x: FloatArray, u: Sequence[float], p: Sequence[float]) -> FloatArray:
+    """Outputs at t = 0, with the unknowns solved for."""
+    n = len(unit.model.algebraics)
+    z = np.zeros(n)
+    if n:
+        sz = ca.SX.sym("z", n)
+        z = unit.equations(0.0, x, z, u, p)[3].full().ravel()
+        residual = unit.equations(0.0, x, sz, u, p)[1]
+        solver = ca.rootfinder(
+            "unknowns", "newton", {"x": sz, "g": residual}, {"abstol": 1e-12, "error_on_fail": False}
+        )
+        z = solver(z, []).full().ravel()
+    return np.asarray(unit.equations(0.0, x, z, u, p)[2].full()).ravel()
+
+
+def _values(scenario: Scenario, name: str, model: UnitModel, lenient: bool) -> dict[str, float]:
+    """Parameters and start values as the scenario gives them, in the variables' units."""
+    spec = scenario.components[name]
+    known = {v.name: v for v in model.variables}
+    values: dict[str, float] = {}
+    if spec.parameter_file is not None:
+        source = read_yaml(scenario.resolve(spec.parameter_file))
+        for key, entry in (source.data.get("parameters") or {}).items():
+            if key in known:
+                values[key] = parse_quantity(f"{float(entry['value'])!r} {entry.get('unit', '1')}", known[key].unit)
+    for section in ("parameters", "start"):
+        for key, raw in getattr(spec, section).items():
+            path = ("components", name, section, key)
+            if key not in known:
+                if lenient:
+                    continue
+                raise scenario.error(path, f"'{name}' has no variable '{key}'", nearest(key, known))
+            typical = _typical(raw)
+            text = typical.removesuffix(" 1") if isinstance(typical, str) else typical
+            values[key] = scenario.quantity(path, text, known[key].unit)
+    return values
+
+
+def _typical(raw: Any) -> Any:
+    """A value, or the mean of what it is drawn from."""
+    if not isinstance(raw, DistributionSpec):
+        return raw
+    if raw.normal is not None or raw.lognormal is not None:
+        bounded = raw.normal or raw.lognormal
+        assert bounded is not None
+        return bounded.mean
+    if raw.choice is not None:
+        return raw.choice.values[0]
+    assert raw.uniform is not None
+    unit = re.sub(r"^\s*[-+.\deE]+\s*", "", raw.uniform.min) if isinstance(raw.uniform.min, str) else ""
+    ends = [parse_quantity(v, unit) for v in (raw.uniform.min, raw.uniform.max)]
+    return f"{sum(ends) / 2.0!r} {unit}".rstrip()
+
+
+def _over(link: Any, values: Mapping[str, Any]) -> Any:
+    value = values[link.source]
+    return value if link.factor == 1.0 and link.offset == 0.0 else link.factor * value + link.offset
+
+
+def _owner(signal: str, components: Iterable[str]) -> str:
+    """The component that a signal belongs to; the longest name that fits."""
+    return max((c for c in components if signal.startswith(f"{c}.")), key=len, default="")
+
+
+def _port(variable: Variable) -> Port:
+    return Port(variable.name, variable.unit, variable.start, variable.minimum, variable.maximum)
+
+
+def _named(variable: Variable, name: str) -> Variable:
+    return replace(variable, name=name)
+
+
+def _column(items: list[Any]) -> Any:
+    return ca.vertcat(*items) if items else ca.SX(0, 1)
