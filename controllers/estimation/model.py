@@ -91,8 +91,9 @@ class Process:
         step: CasADi function f(x, u, p).
         measure: CasADi function h(x, u, p).
         parameters: name and value, in the order of p.
-        rate: CasADi function dx/dt(x, u, p) per second, where the process has one: for stages of any length.
-        substeps: Runge-Kutta steps of ``rate`` in a period that are accurate.
+        advance: CasADi function (x, u, p, h) -> x after one integration step of h s, for stages of any length; a process
+            without one goes part of the way of ``step``.
+        substeps: integration steps in a period that are accurate.
     """
 
     period: float
@@ -102,7 +103,7 @@ class Process:
     step: Any
     measure: Any
     parameters: tuple[tuple[str, float], ...] = ()
-    rate: Any = None
+    advance: Any = None
     substeps: int = 1
 
     def __post_init__(self) -> None:
@@ -133,17 +134,19 @@ class Process:
     ) -> Process:
         """From dx/dt = rate(x, u, p) per second, by ``substeps`` steps of the classical Runge-Kutta method a period."""
         x, u, p = (ca.MX.sym(n, rate.size1_in(i)) for i, n in enumerate("xup"))
-        h, end = period / substeps, x
+        h = ca.MX.sym("h")
+        k1 = rate(x, u, p)
+        k2 = rate(x + h / 2 * k1, u, p)
+        k3 = rate(x + h / 2 * k2, u, p)
+        k4 = rate(x + h * k3, u, p)
+        advance = expanded(ca.Function("advance", [x, u, p, h], [x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)]))
+        end = x
         for _ in range(substeps):
-            k1 = rate(end, u, p)
-            k2 = rate(end + h / 2 * k1, u, p)
-            k3 = rate(end + h / 2 * k2, u, p)
-            k4 = rate(end + h * k3, u, p)
-            end = end + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+            end = advance(end, u, p, period / substeps)
         step = ca.Function("step", [x, u, p], [end])
         return cls(
             *(period, tuple(states), tuple(inputs), tuple(outputs), expanded(step), measure, tuple(parameters)),
-            rate=rate,
+            advance=advance,
             substeps=substeps,
         )
 
@@ -196,15 +199,18 @@ class EstimationModel:
         u_moved, p = moved["input"], moved["parameter"]
         end = process.step(x, u_moved, p) + moved["rate"] * (self.period / _HOUR)
         y = process.measure(x, u_moved, p) + moved["output"]
-        self.rate: Any = None
-        if process.rate is not None:
-            slope = process.rate(x, u_moved, p) + moved["rate"] / _HOUR
-            still = ca.MX(len(self.disturbances), 1)
-            #: CasADi function (s, u) -> ds/dt per second, where the process has a rate
-            self.rate = expanded(ca.Function("rate", [both, u], [ca.densify(ca.vertcat(slope, still))]))
         #: CasADi functions (s, u) -> s at the end of the period, (s, u) -> y
         self.step = expanded(ca.Function("step", [both, u], [ca.densify(ca.vertcat(end, d))]))
         self.measure = expanded(ca.Function("measure", [both, u], [ca.densify(y)]))
+        h = ca.MX.sym("h")
+        if process.advance is None:
+            part = x + h / self.period * (process.step(x, u_moved, p) - x)
+        else:
+            part = process.advance(x, u_moved, p, h)
+        #: CasADi function (s, u, h) -> s after one integration step of h s
+        self.advance = expanded(
+            ca.Function("advance", [both, u, h], [ca.densify(ca.vertcat(part + moved["rate"] * (h / _HOUR), d))])
+        )
         root = math.sqrt(self.period / _HOUR)
         self._noise = root * np.array([i.noise for i in self.states])
         self._relative_noise = root * np.array([i.relative_noise for i in self.states])
