@@ -1,0 +1,7 @@
+"""A control law on a nonlinear process: estimator, target, optimal control over receding and shrinking horizons.
+
+- `specification`: what is asked for, in plain numbers. `section`: the same read from a scenario file.
+- `law`: fulfils `controllers.operation.law.ControlLaw`.
+- Its parts: `horizon` (stages and their lengths), `formulation` (the optimal control problem), `engines`,
+  `steady_target`, `prediction` (roll-out and its uncertainty), `binding` (what binds in a plan), `harvest`.
+"""

@@ -1,0 +1,414 @@
+"""The section of a nonlinear predictive controller in a scenario file, turned into a law."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from controllers.base import Config, Key, Quantity, is_signal, port_of, positive, quantity, unit_factor
+from controllers.estimation.channels import Channel
+from controllers.estimation.model import DisturbanceState, Kind
+from controllers.nonlinear.engines import ENGINES
+from controllers.nonlinear.horizon import spaced
+from controllers.nonlinear.law import LawOptions, NonlinearLaw
+from controllers.nonlinear.specification import (
+    Batch,
+    Controlled,
+    EconomicTerm,
+    KnownInput,
+    Manipulated,
+    Specification,
+)
+from controllers.operation.section import CommonConfig, ControlledConfig, ManipulatedConfig, SectionReader, load_file
+from controllers.surrogate import SurrogateInput, SurrogateOutput
+from controllers.surrogates import SurrogateModel, load_model
+from cosim.component import ControllerContext, Port
+from fmus.errors import GalenicError, nearest
+
+#: Scale of an output that nobody gave one, as a share of its usual size.
+_SCALE = 0.1
+#: Relative standard deviation of the start, where nobody gave one, and its floor as a share of the nominal.
+_START, _FLOOR = 0.1, 0.01
+
+
+class NonlinearControlledConfig(ControlledConfig):
+    """As of every law, and the weight of the deviation at the end of the horizon alone; ``weight`` may be 0 then."""
+
+    weight: float = Field(default=1.0, ge=0.0)
+    terminal_weight: float = Field(default=0.0, ge=0.0)
+
+
+class NonlinearManipulatedConfig(ManipulatedConfig):
+    """As of every law, and how often it may change where that is less often than the law is executed."""
+
+    every: Quantity | None = None
+
+
+class NonlinearDisturbanceConfig(Config):
+    """An integrating disturbance: ``on`` an input, ``on_output``, on the ``rate`` of a state, or of a ``parameter``."""
+
+    on: str | None = None
+    on_output: str | None = None
+    rate: str | None = None
+    parameter: str | None = None
+    wander: Quantity | None = None
+    limits: tuple[float | None, float | None] | None = None
+
+
+class EconomicConfig(Config):
+    """What ``per`` of a signal is worth (negative: what it costs): over the horizon (for an hour), or at its end."""
+
+    value: float
+    per: Quantity | None = None
+    at: Literal["running", "end"] = "running"
+
+
+class BatchConfig(Config):
+    """A horizon that ends with the batch; with ``min_harvest`` and ``max_harvest`` its end is a decision."""
+
+    duration: Quantity
+    min_harvest: Quantity | None = None
+    max_harvest: Quantity | None = None
+    value_per_hour: float = 0.0
+
+
+class KnownConfig(Config):
+    """An input that others decide: a ``profile`` of [time, value], held between, or a ``signal``, held from now on."""
+
+    profile: list[tuple[Quantity, Quantity]] | None = None
+    signal: str | None = None
+
+
+class InitialConfig(Config):
+    """A state at the start, in the state's unit."""
+
+    value: float | None = None
+    std: float | None = Field(default=None, ge=0.0)
+
+
+class NonlinearSection(CommonConfig):
+    """The section of a scenario file: ``type: mpc`` with ``model:``."""
+
+    model: str
+    controlled: dict[str, NonlinearControlledConfig] = Field(default_factory=dict)  # type: ignore[assignment]
+    manipulated: dict[str, NonlinearManipulatedConfig | None] = Field(default_factory=dict)  # type: ignore[assignment]
+    engine: str = "hpipm"
+    passes: int | None = Field(default=None, ge=1)
+    estimator: Literal["ekf", "mhe"] = "ekf"
+    window: int = Field(default=10, ge=1)
+    memory: Quantity | None = None
+    prediction_horizon: Quantity | None = None
+    grid: list[int] | None = None
+    integration_step: Quantity | None = None
+    disturbances: list[NonlinearDisturbanceConfig] | None = None
+    economic: dict[str, EconomicConfig] = Field(default_factory=dict)
+    batch: BatchConfig | None = None
+    known: dict[str, KnownConfig] = Field(default_factory=dict)
+    initial: dict[str, InitialConfig] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LawModel:
+    """What a section reader needs to know of a model: its manipulated inputs alone, and all outputs."""
+
+    inputs: tuple[SurrogateInput, ...]
+    outputs: tuple[SurrogateOutput, ...]
+    period: float
+
+    def input_index(self, name: str) -> int:
+        """By full or unique last name. Raises GalenicError."""
+        return _index(name, [u.name for u in self.inputs], "manipulated input")
+
+    def output_index(self, name: str) -> int:
+        """By full or unique last name. Raises GalenicError."""
+        return _index(name, [y.name for y in self.outputs], "output")
+
+
+def reader(section: NonlinearSection, context: ControllerContext) -> tuple[SurrogateModel, SectionReader]:
+    """The model of a section, and the reader of what all sections share.
+
+    Raises:
+        GalenicError: at the key at fault.
+    """
+    model = load_file(context, "model", section.model, load_model, "run 'galenic identify' to make it")
+    names = [u.name for u in model.inputs]
+    known = {names[_place(n, names, "input", ("known", n), context)] for n in section.known}
+    chosen = {names[_place(n, names, "input", ("manipulated", n), context)] for n in section.manipulated}
+    both = known & chosen
+    if both:
+        raise context.error(("known",), f"'{min(both)}' is known and manipulated", "remove one of the two")
+    manipulated = tuple(u for u in model.inputs if u.name in (chosen or set(names) - known))
+    sizes = np.array(
+        [
+            max(abs(y.operating_point), o.nominal * 1e-3)
+            for y, o in zip(model.outputs, model.process.outputs, strict=True)
+        ]
+    )
+    return model, SectionReader(
+        section, context, LawModel(manipulated, model.outputs, model.period), sizes, key="model"
+    )
+
+
+def build(section: NonlinearSection, model: SurrogateModel, reader: SectionReader) -> NonlinearLaw:
+    """The law of a section; reads measurements, controlled and manipulated once each.
+
+    Raises:
+        GalenicError: at the key at fault.
+    """
+    return _Builder(section, model, reader).law()
+
+
+class _Builder:
+    def __init__(self, section: NonlinearSection, model: SurrogateModel, reader: SectionReader) -> None:
+        self.c, self.model, self.reader, self.context = section, model, reader, reader.context
+        #: measured known inputs: name in the model, index of the port, factor and offset
+        self.known_ports: list[tuple[str, int, float, float]] = []
+
+    def law(self) -> NonlinearLaw:
+        c, context, model = self.c, self.context, self.model
+        if c.engine not in ENGINES:
+            raise context.error("engine", f"there is no engine '{c.engine}'", nearest(c.engine, ENGINES))
+        channels = self._channels()
+        controlled, manipulated = self._controlled(), self._manipulated()
+        try:
+            specification = Specification(
+                controlled=tuple(controlled),
+                manipulated=tuple(manipulated),
+                economic=tuple(self._economic()),
+                known=tuple(self._known()),
+                operating={u.name: u.operating_point for u in model.inputs},
+                batch=self._batch(),
+            )
+            law = NonlinearLaw(model.process, specification, channels, self._disturbances(), self._options())
+        except GalenicError as error:
+            if error.file is not None:
+                raise
+            raise context.error(self._key_of(error.message), error.message, error.cure) from error
+        law.known_ports = tuple(self.known_ports)
+        law.notices = (*law.notices, *model.notices)
+        return law
+
+    def _key_of(self, message: str) -> Key:
+        """The part of the section that an error of the law is most likely about."""
+        for key, words in (
+            ("disturbances", ("disturbance",)),
+            ("batch", ("harvest",)),
+            ("economic", ("value at the",)),
+        ):
+            if any(w in message for w in words) and getattr(self.c, key) is not None:
+                return key
+        return "model"
+
+    def _channels(self) -> list[Channel]:
+        result = []
+        for m in self.reader.measurements():
+            gate = 0.9999 if m.gate is None else math.erf(m.gate / math.sqrt(2.0))
+            name = self.model.outputs[m.output].name
+            result.append(Channel(name, m.std, delay=round(m.delay / self.model.period), gate=min(gate, 1.0 - 1e-12)))
+        return result
+
+    def _controlled(self) -> list[Controlled]:
+        result = []
+        for read, entry in zip(self.reader.controlled(), self.c.controlled.values(), strict=True):
+            scale = read.scale if read.scale is not None else _SCALE * float(self.reader.sizes[read.output])
+            result.append(
+                Controlled(
+                    self.model.outputs[read.output].name,
+                    scale,
+                    tracked=read.tracked,
+                    weight=read.weight,
+                    terminal_weight=entry.terminal_weight,
+                    limits=read.limits,
+                    limit_weight=read.limit_weight,
+                    rank=read.rank,
+                )
+            )
+        return result
+
+    def _manipulated(self) -> list[Manipulated]:
+        context, inputs = self.context, self.reader.model.inputs
+        entries = {self.reader.model.input_index(n): (n, e) for n, e in self.c.manipulated.items()}
+        result = []
+        for i, (read, u) in enumerate(zip(self.reader.manipulated(), inputs, strict=True)):
+            name, entry = entries.get(i, (u.name, None))
+            every = None
+            if entry is not None and entry.every is not None:
+                every = positive(entry.every, "s", context, ("manipulated", name, "every"))
+            wanted = entry is not None and entry.ideal is not None
+            result.append(
+                Manipulated(
+                    u.name,
+                    (read.low, read.high),
+                    (read.high - read.low) / 2.0,
+                    u.unit,
+                    max_move=read.max_move,
+                    weight_move=read.weight_move,
+                    ideal=read.ideal if wanted or self.c.batch is None else None,
+                    weight_ideal=read.weight_ideal,
+                    weight_target=read.weight_target,
+                    period=every,
+                )
+            )
+        return result
+
+    def _economic(self) -> list[EconomicTerm]:
+        result = []
+        signals = [(u.name, u.unit) for u in self.model.inputs] + [(y.name, y.unit) for y in self.model.outputs]
+        names = [name for name, _ in signals]
+        for name, entry in self.c.economic.items():
+            key = ("economic", name)
+            place = _place(name, names, "signal", key, self.context)
+            one = 1.0
+            if entry.per is not None:
+                one = positive(entry.per, signals[place][1], self.context, (*key, "per"))
+            result.append(EconomicTerm(names[place], entry.value / one, entry.at))
+        return result
+
+    def _known(self) -> list[KnownInput]:
+        context, result = self.context, []
+        names = [u.name for u in self.model.inputs]
+        for name, entry in self.c.known.items():
+            key = ("known", name)
+            u = self.model.inputs[_place(name, names, "input", key, context)]
+            if (entry.profile is None) == (entry.signal is None):
+                raise context.error(key, f"'{name}' needs a 'profile' or a 'signal'", "give one of the two")
+            if entry.profile is not None:
+                times = tuple(
+                    quantity(t, "s", context, (*key, "profile", i, 0)) for i, (t, _) in enumerate(entry.profile)
+                )
+                values = tuple(
+                    quantity(v, u.unit, context, (*key, "profile", i, 1)) for i, (_, v) in enumerate(entry.profile)
+                )
+                if not times or list(times) != sorted(set(times)):
+                    raise context.error((*key, "profile"), "the times of a profile have to rise", "sort it")
+                result.append(KnownInput(u.name, times, values))
+                continue
+            assert entry.signal is not None
+            if not is_signal(entry.signal):
+                raise context.error((*key, "signal"), f"'{entry.signal}' is no signal", "write 'component.port'")
+            port = port_of(entry.signal, context, (*key, "signal"))
+            try:
+                factor, offset = unit_factor(port.unit, u.unit)
+            except GalenicError as error:
+                raise context.error((*key, "signal"), error.message, error.cure) from error
+            at = self.reader.wiring.read(Port(f"known.{u.name}", port.unit, port.start), entry.signal)
+            self.known_ports.append((u.name, at, factor, offset))
+            result.append(KnownInput(u.name, values=(u.operating_point,), measured=True))
+        return result
+
+    def _batch(self) -> Batch | None:
+        b, context = self.c.batch, self.context
+        if b is None:
+            return None
+        earliest, latest = (
+            None if value is None else positive(value, "s", context, ("batch", key))
+            for key, value in (("min_harvest", b.min_harvest), ("max_harvest", b.max_harvest))
+        )
+        if (earliest is None) != (latest is None):
+            raise context.error("batch", "one of min_harvest and max_harvest is missing", "give both or none")
+        duration = positive(b.duration, "s", context, ("batch", "duration"))
+        return Batch(duration, earliest, latest, b.value_per_hour)
+
+    def _disturbances(self) -> list[DisturbanceState] | None:
+        if self.c.disturbances is None:
+            return None
+        return [self._disturbance(e, ("disturbances", i)) for i, e in enumerate(self.c.disturbances)]
+
+    def _disturbance(self, entry: NonlinearDisturbanceConfig, key: tuple[str | int, ...]) -> DisturbanceState:
+        process, context = self.model.process, self.context
+        places: tuple[tuple[Kind, str, str | None, Sequence[str]], ...] = (
+            ("input", "on", entry.on, process.inputs),
+            ("output", "on_output", entry.on_output, [y.name for y in process.outputs]),
+            ("rate", "rate", entry.rate, [s.name for s in process.states]),
+            ("parameter", "parameter", entry.parameter, [n for n, _ in process.parameters]),
+        )
+        given = [place for place in places if place[2] is not None]
+        if len(given) != 1:
+            raise context.error(
+                key, "a disturbance acts in one place", "write one of 'on', 'on_output', 'rate', 'parameter'"
+            )
+        kind, option, name, names = given[0]
+        assert name is not None
+        index = _place(name, names, kind, (*key, option), context)
+        unit, size = self._size(kind, index)
+        wander = (0.2 if kind == "rate" else 0.02) * size
+        if entry.wander is not None:
+            wander = positive(entry.wander, unit, context, (*key, "wander"))
+        low, high = (entry.limits or (None, None)) if entry.limits else (None, None)
+        return DisturbanceState(
+            kind,
+            names[index],
+            wander,
+            -math.inf if low is None else low,
+            math.inf if high is None else high,
+        )
+
+    def _size(self, kind: Kind, index: int) -> tuple[str, float]:
+        """Unit of a disturbance, and the usual size of what it acts on."""
+        process = self.model.process
+        if kind == "input":
+            u = self.model.inputs[index]
+            width = u.max - u.min
+            return u.unit, max(abs(u.operating_point), width if math.isfinite(width) else 0.0) or 1.0
+        if kind == "output":
+            return process.outputs[index].unit, process.outputs[index].nominal
+        if kind == "rate":
+            return f"({process.states[index].unit})/h", process.states[index].nominal
+        return "1", abs(process.parameters[index][1]) or 1.0
+
+    def _options(self) -> LawOptions:
+        c, context, period = self.c, self.context, self.model.period
+        process = self.model.process
+        periods = 30
+        if c.prediction_horizon is not None:
+            periods = max(1, round(positive(c.prediction_horizon, "s", context, "prediction_horizon") / period))
+        if c.grid is not None and (not c.grid or min(c.grid) < 1):
+            raise context.error("grid", "a grid has lengths in periods from 1 on", "for example [1, 1, 2, 4]")
+        if c.grid is not None and c.prediction_horizon is not None and sum(c.grid) != periods:
+            raise context.error(
+                "grid", f"the grid is {sum(c.grid)} periods long, the horizon {periods}", "leave one of them out"
+            )
+        names = [s.name for s in process.states]
+        start = np.array(self.model.initial, dtype=np.float64)
+        nominal = np.array([s.nominal for s in process.states])
+        std = np.maximum(_START * np.abs(start), _FLOOR * nominal)
+        for name, entry in c.initial.items():
+            index = _place(name, names, "state", ("initial", name), context)
+            if entry.value is not None:
+                start[index] = entry.value
+            std[index] = std[index] if entry.std is None else entry.std
+        stages = 24
+        return LawOptions(
+            grid=c.grid or ([1] * stages if c.batch is not None else spaced(periods)),
+            integration_step=None
+            if c.integration_step is None
+            else positive(c.integration_step, "s", context, "integration_step"),
+            engine=c.engine,
+            passes=c.passes,
+            estimator=c.estimator,
+            window=c.window,
+            memory=0 if c.memory is None else round(positive(c.memory, "s", context, "memory") / period),
+            start=start,
+            start_std=std,
+        )
+
+
+def _index(name: str, names: Sequence[str], what: str) -> int:
+    if name in names:
+        return names.index(name)
+    fitting = [i for i, n in enumerate(names) if n.rsplit(".", 1)[-1] == name or n.endswith(f".{name}")]
+    if len(fitting) != 1:
+        raise GalenicError(f"the model has no {what} '{name}'", cure=nearest(name, names))
+    return fitting[0]
+
+
+def _place(name: str, names: Sequence[str], what: str, key: Key, context: ControllerContext) -> int:
+    try:
+        return _index(name, names, what)
+    except GalenicError as error:
+        raise context.error(key, error.message, error.cure) from error
