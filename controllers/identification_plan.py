@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from controllers.design_space import DesignSpace
+from controllers.surrogates.excitation import EXCITATIONS
 from cosim.yaml_lines import Source, read_yaml
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import parse_quantity
@@ -42,6 +43,18 @@ class IdentificationPlan:
         parameters: of components in that scenario, ``{component: {parameter: quantity}}``, for the tests only: what
             keeps a feeder from refilling.
         description: goes into the surrogate.
+        method: how the model is made; see `METHODS`.
+        excitation: of the training runs; see `controllers.surrogates.excitation`.
+        runs: number of training runs.
+        duration: of a training run in s; the horizon by default.
+        noise: standard deviation of what is added to outputs in training, by signal, in their units.
+        controllers: of the scenario that stay, such as the recipe of a batch.
+        known: inputs that nobody excites but the model knows, such as what the recipe feeds.
+        fastest: smallest dominant time constant in s, from which the excitation's clock follows; 0: by step tests.
+        slowest: the largest.
+        lags: of data-driven models: how many past outputs, and which past inputs.
+        units: neurons of the neural network's hidden layer.
+        mechanistic: what a surrogate file of that kind says of reduction.
     """
 
     inputs: Mapping[str, InputPlan]
@@ -56,6 +69,18 @@ class IdentificationPlan:
     scenario: Path | None = None
     parameters: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
     description: str = ""
+    method: str = "era"
+    excitation: str = ""
+    runs: int = 4
+    duration: float = 0.0
+    noise: Mapping[str, float | str] = field(default_factory=dict)
+    controllers: Sequence[str] = ()
+    known: Sequence[str] = ()
+    fastest: float = 0.0
+    slowest: float = 0.0
+    lags: Mapping[str, Any] = field(default_factory=dict)
+    units: int = 16
+    mechanistic: Mapping[str, Any] = field(default_factory=dict)
     source: Source = field(default_factory=lambda: Source(None))
 
     @classmethod
@@ -65,7 +90,9 @@ class IdentificationPlan:
         Keys: ``identify: galenic/1``, ``scenario``, ``design_space`` with ``fraction`` (step = fraction of the half
         width of each setpoint's range, 0.5 by default), ``inputs: {signal: {step, value}}``,
         ``outputs: {signal: {integrating}}``, ``period``, ``horizon``, ``settle``, ``tolerance``, ``max_order``,
-        ``validations``, ``seed``, ``parameters: {component: {name: quantity}}``, ``description``.
+        ``validations``, ``seed``, ``parameters: {component: {name: quantity}}``, ``description``, ``method``,
+        ``excitation``, ``runs``, ``duration``, ``noise: {signal: quantity}``, ``controllers: [..]``, ``known: [..]``,
+        ``fastest``, ``slowest``, ``lags: {outputs: 2, inputs: [0, 1, 2]}``, ``units``, ``mechanistic: {..}``.
         Files are relative to the plan.
 
         Raises:
@@ -90,7 +117,21 @@ _PLAN_KEYS = (
     "max_order",
     "validations",
     "seed",
+    "method",
+    "excitation",
+    "runs",
+    "duration",
+    "noise",
+    "controllers",
+    "known",
+    "fastest",
+    "slowest",
+    "lags",
+    "units",
+    "mechanistic",
 )
+#: How a model is made: step tests and ERA, PRBS and ARX, the units' own equations, sparse polynomial NARX, neural NARX.
+METHODS = ("era", "arx", "mechanistic", "narx", "neural")
 
 
 class _Reader:
@@ -116,7 +157,7 @@ class _Reader:
             {name: entry.get("integrating") for name, entry in outputs.items()},
             period=self._number("period", "s"),
             horizon=self._number("horizon", "s"),
-            settle=self._number("settle", "s"),
+            settle=self._number("settle", "s", None, least=0.0),
             tolerance=self._number("tolerance", "1", 0.01),
             max_order=round(self._number("max_order", "1", 60)),
             validations=round(self._number("validations", "1", 2)),
@@ -124,10 +165,40 @@ class _Reader:
             scenario=self._file.parent / str(data["scenario"]) if data.get("scenario") else None,
             parameters=self._section("parameters", None),
             description=str(data.get("description") or ""),
+            method=self._one_of("method", METHODS, "era"),
+            excitation=self._one_of("excitation", EXCITATIONS, ""),
+            runs=round(self._number("runs", "1", 4)),
+            duration=self._number("duration", "s", 0.0),
+            noise=self._plain("noise"),
+            controllers=self._names("controllers"),
+            known=self._names("known"),
+            fastest=self._number("fastest", "s", 0.0),
+            slowest=self._number("slowest", "s", 0.0),
+            lags=self._plain("lags"),
+            units=round(self._number("units", "1", 16)),
+            mechanistic=self._plain("mechanistic"),
             source=self._source,
         )
 
-    def _number(self, key: str, unit: str, default: float | None = None) -> float:
+    def _one_of(self, key: str, known: Sequence[str], default: str) -> str:
+        value = str(self._data.get(key) or default)
+        if value and value not in known:
+            raise self._source.error((key,), f"there is no {key} '{value}'", nearest(value, known))
+        return value
+
+    def _names(self, key: str) -> list[str]:
+        found = self._data.get(key) or []
+        if not isinstance(found, list):
+            raise self._source.error((key,), f"'{key}' has to be a list", "write [first, second]")
+        return [str(item) for item in found]
+
+    def _plain(self, key: str) -> dict[str, Any]:
+        found = self._data.get(key) or {}
+        if not isinstance(found, dict):
+            raise self._source.error((key,), f"'{key}' has to be a mapping", "write 'name: value' below it")
+        return dict(found)
+
+    def _number(self, key: str, unit: str, default: float | None = None, *, least: float | None = None) -> float:
         if key not in self._data:
             if default is None:
                 raise self._source.error((), f"'{key}' is missing", f"add '{key}:'")
@@ -136,7 +207,7 @@ class _Reader:
             value = parse_quantity(self._data[key], unit)
         except GalenicError as error:
             raise self._source.error((key,), error.message, error.cure) from error
-        if not 0.0 < value < math.inf:
+        if not (value > 0.0 or value == least) or not value < math.inf:
             raise self._source.error((key,), f"'{key}' has to be greater than zero", "correct it")
         return value
 

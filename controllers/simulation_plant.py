@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from controllers.surrogates.equations import typical
 from cosim import Scenario, Simulation
 from cosim.component import FloatArray
+from cosim.scenario import ComponentSpec
 from fmus.errors import GalenicError, nearest
 
 
@@ -20,24 +22,35 @@ class SimulationPlant:
 
     Args:
         scenario: the line; its components and connections are used.
-        parameters: replaces parameters of components, ``{component: {parameter: quantity}}``.
+        parameters: replaces parameters of components, ``{component: {parameter: quantity}}``; what a scenario draws is
+            at its mean.
+        controllers: those that stay, with the sensors, which have no noise then: the recipe of a batch.
 
     Raises:
         GalenicError: the system cannot be built.
     """
 
-    def __init__(self, scenario: Scenario, parameters: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        parameters: Mapping[str, Mapping[str, Any]] | None = None,
+        controllers: Sequence[str] = (),
+    ) -> None:
+        for name in controllers:
+            if name not in scenario.controllers:
+                raise GalenicError(f"there is no controller '{name}'", cure=nearest(name, scenario.controllers))
+        exact = {"noise": 0.0, "bias": 0.0, "drift": 0.0}
         bare: dict[str, Any] = {
             "disturbances": [],
             "actions": [],
             "stop_when": [],
-            "sensors": {},
-            "controllers": {},
+            "sensors": {n: s.model_copy(update=exact) for n, s in scenario.sensors.items()} if controllers else {},
+            "controllers": {n: scenario.controllers[n] for n in controllers},
             "plot": [],
             "kpis": {},
             "record": "all",
         }
-        components = dict(scenario.components)
+        components = {n: _at_means(spec) for n, spec in scenario.components.items()}
         for name, values in (parameters or {}).items():
             if name not in components:
                 raise GalenicError(f"there is no component '{name}'", cure=nearest(name, components))
@@ -64,6 +77,15 @@ class SimulationPlant:
             )
         self._simulation.step(round(steps))
 
+    def means(self, seconds: float, names: Sequence[str]) -> FloatArray:
+        """Simulate on; the means of signals over that time, shape (len(names),), by the communication steps."""
+        steps = round(seconds / self._simulation.step_size)
+        total = np.zeros(len(names))
+        for _ in range(steps):
+            self.advance(self._simulation.step_size)
+            total += self.get(names)
+        return total / max(steps, 1)
+
     def get(self, names: Sequence[str]) -> FloatArray:
         """Present values of signals, shape (len(names),)."""
         return np.array([self._simulation.get(self._known(name)) for name in names])
@@ -74,3 +96,10 @@ class SimulationPlant:
 
     def _known(self, name: str) -> str:
         return self._simulation.system.select([name])[0]
+
+
+def _at_means(spec: ComponentSpec) -> ComponentSpec:
+    values = {
+        section: {k: typical(v) for k, v in getattr(spec, section).items()} for section in ("parameters", "start")
+    }
+    return spec.model_copy(update=values)

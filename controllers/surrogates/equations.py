@@ -397,14 +397,14 @@ def _values(scenario: Scenario, name: str, model: UnitModel, lenient: bool) -> d
                 if lenient:
                     continue
                 raise scenario.error(path, f"'{name}' has no variable '{key}'", nearest(key, known))
-            typical = _typical(raw)
+            typical = typical(raw)
             text = typical.removesuffix(" 1") if isinstance(typical, str) else typical
             values[key] = scenario.quantity(path, text, known[key].unit)
     return values
 
 
-def _typical(raw: Any) -> Any:
-    """A value, or the mean of what it is drawn from."""
+def typical(raw: Any) -> Any:
+    """A value as it is given; of a distribution its mean."""
     if not isinstance(raw, DistributionSpec):
         return raw
     if raw.normal is not None or raw.lognormal is not None:

@@ -156,14 +156,17 @@ class _Reducer:
         initial = np.array(begin)
         self._check(check, initial, unknown)
         implicit = [i for i, members in enumerate(groups.values()) if any(m in stiff for m in members)]
+        advance = _advance(rate_function, implicit)
         process = Process(
             period,
             tuple(states),
             tuple(v.name for v in self.e.inputs),
             tuple(Output(v.name, v.unit, v.nominal) for v in self.e.outputs),
-            _step(rate_function, implicit, period, substeps),
+            _step(advance, period, substeps),
             measure,
             tuple((v.name, value) for v, value in self.e.parameters),
+            advance=advance,
+            substeps=substeps,
         )
         dropped = tuple(n for n in self.names if n not in kept and n != TIME)
         return Reduced(process, rate_function, initial, dropped, tuple(fast), check)
@@ -309,36 +312,42 @@ class _Reducer:
         return found
 
 
-def _step(rate: Any, stiff: Sequence[int], period: float, substeps: int) -> Any:
-    """(x, u, p) -> x after a period; the states in ``stiff`` by the linearly implicit step."""
+def _advance(rate: Any, stiff: Sequence[int]) -> Any:
+    """(x, u, p, h) -> x after one step of h s; the states in ``stiff`` by the linearly implicit half steps."""
     x, u, p = (ca.SX.sym(n, rate.size1_in(i)) for i, n in enumerate("xup"))
-    h = period / substeps
+    h, fast = ca.SX.sym("h"), list(stiff)
 
     def moving(at: Any) -> Any:
         found = rate(at, u, p)
-        for i in stiff:
-            found[i] = 0.0
+        found[fast] = 0.0
         return found
 
-    fast = x[list(stiff)] if stiff else ca.SX(0, 1)
-    f = rate(x, u, p)[list(stiff)] if stiff else ca.SX(0, 1)
-    change = _solved(ca.DM.eye(len(stiff)) - h / 2.0 * ca.jacobian(f, fast), h / 2.0 * f) if stiff else f
-    half = ca.Function("half", [x, u, p], [change], {"cse": True})
-    arguments = [x, u, p]
+    def half(at: Any) -> Any:
+        if not fast:
+            return at
+        after = ca.SX(at)
+        after[fast] += change(at, u, p, h)
+        return after
+
+    if fast:
+        f = rate(x, u, p)[fast]
+        matrix = ca.DM.eye(len(fast)) - h / 2.0 * ca.jacobian(f, x[fast])
+        change = ca.Function("half", [x, u, p, h], [_solved(matrix, h / 2.0 * f)], {"cse": True})
+    begin = half(x)
+    k1 = moving(begin)
+    k2 = moving(begin + h / 2.0 * k1)
+    k3 = moving(begin + h / 2.0 * k2)
+    k4 = moving(begin + h * k3)
+    end = half(begin + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4))
+    return ca.Function("advance", [x, u, p, h], [ca.densify(end)], {"cse": True})
+
+
+def _step(advance: Any, period: float, substeps: int) -> Any:
+    x, u, p = (ca.SX.sym(n, advance.size1_in(i)) for i, n in enumerate("xup"))
     end = x
     for _ in range(substeps):
-        for part in ("first", "between", "last"):
-            if part == "between":
-                k1 = moving(end)
-                k2 = moving(end + h / 2.0 * k1)
-                k3 = moving(end + h / 2.0 * k2)
-                k4 = moving(end + h * k3)
-                end = end + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
-            elif stiff:
-                after = ca.SX(end)
-                after[list(stiff)] += half(end, u, p)
-                end = after
-    return ca.Function("step", arguments, [ca.densify(end)], {"cse": True})
+        end = advance(end, u, p, period / substeps)
+    return ca.Function("step", [x, u, p], [ca.densify(end)], {"cse": True})
 
 
 def _newton(unknown: Any, residual: Any, guess: Any, steps: int, sizes: FloatArray) -> tuple[Any, Any]:
