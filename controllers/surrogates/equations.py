@@ -397,8 +397,8 @@ def _values(scenario: Scenario, name: str, model: UnitModel, lenient: bool) -> d
                 if lenient:
                     continue
                 raise scenario.error(path, f"'{name}' has no variable '{key}'", nearest(key, known))
-            typical = typical(raw)
-            text = typical.removesuffix(" 1") if isinstance(typical, str) else typical
+            given = typical(raw)
+            text = given.removesuffix(" 1") if isinstance(given, str) else given
             values[key] = scenario.quantity(path, text, known[key].unit)
     return values
 

@@ -43,7 +43,7 @@ class Design:
     @property
     def samples(self) -> int:
         """Of one period of the sequence."""
-        return (2**self.order - 1) * self.clock
+        return ((1 << self.order) - 1) * self.clock
 
 
 def design_prbs(period: float, fastest: float, slowest: float) -> Design:

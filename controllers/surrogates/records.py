@@ -1,4 +1,4 @@
-"""What a plant did under an excitation: runs for training and for validation, each in a process where there are some."""
+"""What a plant did under an excitation: runs for training and validation, each in a process where there are some."""
 
 from __future__ import annotations
 
