@@ -1,88 +1,125 @@
-"""One PI loop of a scenario, opened for step tests on its output."""
+"""One loop of a scenario, put in manual for a step test on its output."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from cosim import Scenario, Simulation
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
-_NO_GAIN = 1e-12
+
+@dataclass(frozen=True)
+class StepTest:
+    """A test: the loop in automatic for ``settle``, then by hand, and a step up in one run, down in another.
+
+    Args:
+        loop: name of the controller.
+        observed: signals to record.
+        settle: in s before the step; for a batch the point of its trajectory.
+        horizon: in s after it.
+        sampling: in s between records.
+        stepped: the input that is stepped instead of the loop's output; the output then holds.
+    """
+
+    loop: str
+    observed: Sequence[str]
+    settle: float
+    horizon: float
+    sampling: float
+    stepped: str | None = None
 
 
-class OpenLoop:
-    """A `controllers.identify.Plant` of a scenario in which one PI controller only passes its feed-forward on.
+def step_response(
+    scenario: Scenario,
+    test: StepTest,
+    size: Callable[[float], float],
+    without: Sequence[str] = (),
+    progress: Callable[[float], None] | None = None,
+) -> FloatArray:
+    """Response to a unit step, half the difference of a step up and a step down, shape (samples + 1, observed).
 
-    The other loops stay closed, supervisors are left out, there are no disturbances, actions and noise. The one input
-    is the opened controller's output; what it drives (another controller, an actuator) stays as it is.
+    Other loops stay closed; there are no disturbances, actions and noise. What both runs share, such as the course of a
+    batch, cancels.
 
     Args:
         scenario: the line.
-        loop: name of the PI controller.
-        resting: its output before the first step, in its unit; see `resting_value`.
+        test: what to do.
+        size: how far to step, from the value before; in the stepped signal's unit.
         without: controllers to leave out, so all supervisors.
+        progress: told the finished fraction.
 
     Raises:
-        GalenicError: the system cannot be built.
+        GalenicError: the system cannot be built, the loop cannot be opened, or a response is not finite.
     """
-
-    def __init__(self, scenario: Scenario, loop: str, resting: float, without: Sequence[str] = ()) -> None:
-        section: dict[str, Any] = dict(scenario.controllers[loop])
-        for key in ("integral_time", "tracking_time", "max_move", "track"):
-            section.pop(key, None)
-        section.update(gain=_NO_GAIN, feed_forward=resting)
-        quiet = {name: spec.model_copy(update={"noise": 0.0}) for name, spec in scenario.sensors.items()}
-        self._simulation = Simulation(
-            scenario.model_copy(
-                update={
-                    "controllers": {**scenario.controllers, loop: section},
-                    "sensors": quiet,
-                    "disturbances": [],
-                    "actions": [],
-                    "stop_when": [],
-                    "plot": [],
-                    "kpis": {},
-                    "record": "all",
-                }
-            ),
-            without=without,
-        )
-        self._loop = loop
-        self._simulation.initialize()
-
-    def unit(self, name: str) -> str:
-        """Unit of a signal. Raises GalenicError for an unknown one."""
-        return self._simulation.system.ports[self._simulation.system.select([name])[0]].unit
-
-    def set(self, name: str, value: float) -> None:
-        """Hold the controller's output, which is its feed-forward, from its next action on."""
-        self._simulation.set(name, value)
-
-    def advance(self, seconds: float) -> None:
-        """Simulate on, in whole communication steps."""
-        self._simulation.step(round(seconds / self._simulation.step_size))
-
-    def get(self, names: Sequence[str]) -> FloatArray:
-        """Present values of signals, shape (len(names),)."""
-        import numpy as np
-
-        return np.array([self._simulation.get(name) for name in names])
-
-    def close(self) -> None:
-        """Free the FMUs. May be called twice."""
-        self._simulation.close()
+    share = progress or (lambda _: None)
+    halves, span = [], 0.0
+    for number, sign in enumerate((1.0, -1.0)):
+        values, span = _run(scenario, test, size, sign, without, lambda done, n=number: share((n + done) / 2.0))  # type: ignore[misc]
+        halves.append(values)
+    response = (halves[0] - halves[1]) / (2.0 * span)
+    result: FloatArray = response - response[:1]
+    if not np.isfinite(result).all():
+        raise GalenicError(f"what '{test.loop}' does to '{', '.join(test.observed)}' is not finite",
+                           cure="test it at another time: --settle")  # fmt: skip
+    return result
 
 
-def resting_value(scenario: Scenario, loop: str, without: Sequence[str] = ()) -> float:
-    """What a PI controller puts out before anything happens, in the unit of its output.
+def _run(
+    scenario: Scenario,
+    test: StepTest,
+    size: Callable[[float], float],
+    sign: float,
+    without: Sequence[str],
+    progress: Callable[[float], None],
+) -> tuple[FloatArray, float]:
+    loop, samples = test.loop, round(test.horizon / test.sampling)
+    with Simulation(_quiet(scenario, loop), without=without) as simulation:
+        simulation.step(round(test.settle / simulation.step_size))
+        simulation.set(f"{loop}.manual.active", 1.0)  # its output holds from its next execution on
+        signal = test.stepped or f"{loop}.value"
+        present = simulation.get(signal)
+        span = size(present)
+        if test.stepped is None:
+            port = simulation.system.ports[f"{loop}.value"]
+            target = max(present, -np.inf if port.min is None else port.min + span)  # room for both steps
+            target = min(target, np.inf if port.max is None else port.max - span) + sign * span
+            simulation.set(f"{loop}.manual.value", target)
+        else:
+            target = present + sign * span
+            simulation.set(test.stepped, target)
+        result = np.empty((samples + 1, len(test.observed)))
+        every = round(test.sampling / simulation.step_size)
+        result[0] = [simulation.get(name) for name in test.observed]
+        for k in range(samples):
+            simulation.step(every)
+            result[k + 1] = [simulation.get(name) for name in test.observed]
+            progress((k + 1) / samples)
+        if test.stepped is None and abs(simulation.get(signal) - target) > 1e-9 * max(1.0, abs(target)):
+            raise GalenicError(
+                f"'{loop}' cannot be opened at this time: something else drives its output",
+                cure="test it later: --settle, where a recipe drives it at first; --without NAME for a supervisor",
+            )
+    return result, span
 
-    Raises:
-        GalenicError: the system cannot be built, or the value is not known.
-    """
-    with Simulation(scenario, without=without) as simulation:
-        value = simulation.system.ports[f"{loop}.value"].start
-    if value is None:
-        raise GalenicError(f"what '{loop}' starts with is not known", cure="give it a 'feed_forward'")
-    return value
+
+def _quiet(scenario: Scenario, loop: str) -> Scenario:
+    """Without noise, disturbances, actions and reports; the loop's output moves freely."""
+    section: Mapping[str, Any] = {k: v for k, v in scenario.controllers[loop].items() if k != "max_move"}
+    sensors = {name: spec.model_copy(update={"noise": 0.0}) for name, spec in scenario.sensors.items()}
+    return scenario.model_copy(
+        update={
+            "controllers": {**scenario.controllers, loop: section},
+            "sensors": sensors,
+            "disturbances": [],
+            "actions": [],
+            "stop_when": [],
+            "plot": [],
+            "kpis": {},
+            "record": "all",
+        }
+    )

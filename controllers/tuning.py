@@ -1,8 +1,9 @@
-"""Tuning of PI loops: a first-order model with dead time from a step response, SIMC rules, and robustness."""
+"""Tuning of PI and PID loops: models of a step response, and SIMC rules on them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,122 +12,193 @@ from controllers.realization import looks_integrating
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
-_FREQUENCIES = 4000
-_LOWEST = 1e-5
-
 
 @dataclass(frozen=True)
-class FirstOrder:
-    """K exp(-theta s) / (tau s + 1), or for an integrating process k exp(-theta s) / s.
+class StepModel:
+    """K exp(-theta s) / ((tau s + 1) (tau_2 s + 1)), or for an integrating process k exp(-theta s) / (s (tau_2 s + 1)).
 
     Args:
         gain: K in output per input; of an integrating process k, per second.
         time_constant: tau in s; infinite where it integrates.
         dead_time: theta in s.
         error: RMS difference to the step response it was fitted to, relative to that response's largest value.
+        second: tau_2 in s, not above tau; 0 in a model of first order.
     """
 
     gain: float
     time_constant: float
     dead_time: float
     error: float = math.nan
+    second: float = 0.0
 
     @property
     def integrating(self) -> bool:
         """Whether a step ends in a ramp."""
         return math.isinf(self.time_constant)
 
+    def response(self, time: FloatArray) -> FloatArray:
+        """To a unit step at time zero, shape of ``time`` (s)."""
+        t = np.maximum(time - self.dead_time, 0.0)
+        if self.integrating:
+            return np.asarray(self.gain * (t - self.second * _rise(t, self.second)), dtype=np.float64)
+        return np.asarray(self.gain * _two_lags(t, self.time_constant, self.second), dtype=np.float64)
+
 
 @dataclass(frozen=True)
 class Tuning:
-    """Gain in input per output (the sign of the process gain), and integral time in s (None: no integral part)."""
+    """Of a PID controller of the parallel form, see `controllers.pid`.
+
+    Args:
+        gain: in input per output, the sign of the process gain.
+        integral_time: in s; None: no integral part.
+        derivative_time: in s; 0: no derivative.
+        derivative_filter: N; the derivative's time constant is ``derivative_time`` / N.
+    """
 
     gain: float
     integral_time: float | None
+    derivative_time: float = 0.0
+    derivative_filter: float = 8.0
 
 
-@dataclass(frozen=True)
-class Robustness:
-    """Of a loop.
-
-    Args:
-        sensitivity: Ms, the largest |1 / (1 + L)|; 1.2 to 2 is usual. Infinite where the loop is unstable.
-        gain_margin: the factor by which the process gain may grow; infinite where it may without end.
-        phase_margin: in degrees.
-    """
-
-    sensitivity: float
-    gain_margin: float
-    phase_margin: float
-
-
-def fit_first_order(response: FloatArray, period: float) -> FirstOrder:
-    """Least squares fit of a first-order model with dead time to a unit-step response.
+def fit_step_model(response: FloatArray, period: float, *, order: int = 1) -> StepModel:
+    """Least squares fit of a lag, or of a ramp where it ramps at the end, with dead time, to a unit-step response.
 
     Args:
         response: shape (N + 1,), zero at the time of the step, every ``period``.
         period: in s.
+        order: 1, or 2 for a second lag.
 
     Raises:
         GalenicError: there is no response.
     """
-    from scipy.optimize import least_squares
-
     size = float(np.abs(response).max())
     if not size > 0.0 or not np.isfinite(response).all():
         raise GalenicError("the measurement does not respond", cure="take a larger step, or a longer horizon")
-    time = np.arange(len(response)) * period
-    length = float(time[-1])
+    time: FloatArray = np.arange(len(response), dtype=np.float64) * period
     if looks_integrating(response[:, None, None])[0]:
-        late = time >= 0.5 * length
-        slope, offset = (float(v) for v in np.polyfit(time[late], response[late], 1))
-        dead = min(max(-offset / slope, 0.0), 0.9 * length)
-        model = slope * np.maximum(time - dead, 0.0)
-        return FirstOrder(slope, math.inf, dead, _rms(model - response) / size)
+        return _fit_ramp(response, time, size) if order == 1 else _fit_slow_ramp(response, time, size)
+    first = _fit_lags(response, time, size, order=1)
+    return first if order == 1 else _fit_lags(response, time, size, order=2, near=first)
 
-    def shape(x: FloatArray) -> FloatArray:
-        tau, dead = math.exp(x[0]), x[1]
-        return np.asarray(-np.expm1(-np.maximum(time - dead, 0.0) / tau), dtype=np.float64)
 
-    def best_gain(x: FloatArray) -> float:
-        form = shape(x)
+def _fit_ramp(response: FloatArray, time: FloatArray, size: float) -> StepModel:
+    length = float(time[-1])
+    late = time >= 0.5 * length
+    slope, offset = (float(v) for v in np.polyfit(time[late], response[late], 1))
+    dead = min(max(-offset / slope, 0.0), 0.9 * length)
+    model = StepModel(slope, math.inf, dead)
+    return StepModel(slope, math.inf, dead, _rms(model.response(time) - response) / size)
+
+
+def _fit_slow_ramp(response: FloatArray, time: FloatArray, size: float) -> StepModel:
+    first = _fit_ramp(response, time, size)
+    length, period = float(time[-1]), float(time[1])
+
+    def model(x: FloatArray) -> StepModel:
+        return StepModel(1.0, math.inf, x[1], second=math.exp(x[0]))
+
+    starts = [(share * first.dead_time, (1.0 - share) * first.dead_time) for share in (0.2, 0.6, 0.95)]
+    found = _search(
+        model, response, time, size,
+        [[math.log(max(second, 0.1 * period)), dead] for second, dead in starts],
+        ([math.log(1e-2 * period), 0.0], [math.log(length), length]),
+    )  # fmt: skip
+    return first if first.error <= found.error else found
+
+
+def _fit_lags(
+    response: FloatArray, time: FloatArray, size: float, *, order: int, near: StepModel | None = None
+) -> StepModel:
+    length, period = float(time[-1]), float(time[1])
+
+    def model(x: FloatArray) -> StepModel:
+        tau = math.exp(x[0])
+        share = 1.0 / (1.0 + math.exp(-x[2])) if order == 2 else 0.0
+        return StepModel(1.0, tau, x[1], second=share * tau)
+
+    low, high = [math.log(1e-3 * period), 0.0], [math.log(10 * length), length]
+    if near is None:
+        starts = [
+            [math.log(tau), dead]
+            for tau in (0.1 * period, period, 0.03 * length, 0.1 * length, 0.3 * length)
+            for dead in (0.0, period, 0.1 * length)
+        ]
+    else:
+        tau, dead = near.time_constant, near.dead_time
+        starts = [[math.log(tau), share * dead, second] for share in (0.1, 0.9) for second in (-2.0, 0.0, 2.0)]
+        low, high = [*low, -8.0], [*high, 8.0]
+    found = _search(model, response, time, size, starts, (low, high))
+    return near if near is not None and near.error <= found.error else found
+
+
+def _search(
+    model: Callable[[FloatArray], StepModel],
+    response: FloatArray,
+    time: FloatArray,
+    size: float,
+    starts: list[list[float]],
+    bounds: tuple[list[float], list[float]],
+) -> StepModel:
+    """The best of several starts; the gain follows from the shape."""
+    from scipy.optimize import least_squares
+
+    def gain(form: FloatArray) -> float:
         return float(form @ response) / max(float(form @ form), 1e-300)
 
     def residual(x: FloatArray) -> FloatArray:
-        return (best_gain(x) * shape(x) - response) / size
+        form = model(x).response(time)
+        return (gain(form) * form - response) / size
 
     best = None
-    for tau in (0.1 * period, period, 0.03 * length, 0.1 * length, 0.3 * length):
-        for dead in (0.0, period, 0.1 * length):
-            found = least_squares(
-                residual,
-                [math.log(tau), dead],
-                bounds=([math.log(1e-3 * period), 0.0], [math.log(10 * length), length]),
-            )
-            if best is None or found.cost < best.cost:
-                best = found
+    for start in starts:
+        found = least_squares(residual, np.clip(start, bounds[0], bounds[1]), bounds=bounds)
+        if best is None or found.cost < best.cost:
+            best = found
     assert best is not None
-    x = np.asarray(best.x)
-    return FirstOrder(best_gain(x), math.exp(x[0]), float(x[1]), _rms(residual(x)))
+    shape = model(np.asarray(best.x))
+    found_gain = gain(shape.response(time))
+    return StepModel(
+        found_gain, shape.time_constant, float(shape.dead_time), _rms(residual(np.asarray(best.x))), shape.second
+    )
+
+
+def _rise(t: FloatArray, tau: float) -> FloatArray:
+    return np.asarray(-np.expm1(-t / tau) if tau > 0.0 else np.ones_like(t), dtype=np.float64)
+
+
+def _two_lags(t: FloatArray, tau: float, second: float) -> FloatArray:
+    if second < 1e-6 * tau:
+        return _rise(t, tau)
+    if tau - second < 1e-4 * tau:  # the limit of equal lags
+        x = 2.0 * t / (tau + second)
+        return np.asarray(1.0 - (1.0 + x) * np.exp(-x), dtype=np.float64)
+    return np.asarray((tau * _rise(t, tau) - second * _rise(t, second)) / (tau - second), dtype=np.float64)
 
 
 def _rms(values: FloatArray) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def simc(process: FirstOrder, extra_delay: float = 0.0, *, slower: float = 1.0) -> Tuning:
+def simc(
+    process: StepModel, extra_delay: float = 0.0, *, slower: float = 1.0, derivative_filter: float = 8.0
+) -> Tuning:
     r"""SIMC rules (Skogestad 2003, J. Process Control 13, 291).
 
     With the effective dead time theta (of process, sensor and sampling) and tau_c = slower theta,
 
-        K_c = tau / (K (tau_c + theta)),   T_i = min(tau, 4 (tau_c + theta))
+        K_c = tau / (K (tau_c + theta)),   T_i = min(tau, 4 (tau_c + theta)),   T_d = tau_2
 
-    and for an integrating process K_c = 1 / (k (tau_c + theta)), T_i = 4 (tau_c + theta).
+    and for an integrating process K_c = 1 / (k (tau_c + theta)), T_i = 4 (tau_c + theta). These are of the series
+    form; a second lag, hence a derivative, gives the parallel form of `controllers.pid` with f = 1 + T_d / T_i,
+
+        K = f K_c,   T_I = f T_i,   T_D = T_d / f
 
     Args:
-        process: the process.
+        process: the process; one of first order gives a PI controller.
         extra_delay: in s: of the sensor, and half a sampling period for sample and hold.
         slower: tau_c in dead times; 1 is SIMC's own choice, more is more robust.
+        derivative_filter: of the PID controller.
 
     Raises:
         GalenicError: there is no delay at all, so that no gain would be too large.
@@ -136,43 +208,11 @@ def simc(process: FirstOrder, extra_delay: float = 0.0, *, slower: float = 1.0) 
         raise GalenicError("a loop without delay has no limit of its gain", cure="give the controller's period")
     closed = (1.0 + slower) * theta
     if process.integrating:
-        return Tuning(1.0 / (process.gain * closed), 4.0 * closed)
-    return Tuning(process.time_constant / (process.gain * closed), min(process.time_constant, 4.0 * closed))
-
-
-def robustness(response: FloatArray, period: float, tuning: Tuning, delay: float = 0.0) -> Robustness:
-    r"""Margins of the sampled loop, on the step response itself rather than on a model of it.
-
-    With the unit-step response s_k at the controller's samples, a plant behind a zero-order hold is
-    G(z) = sum_k (s_k - s_{k-1}) z^-k, whose last slope goes on where the response ends in a ramp; the controller of
-    `controllers.pid` is C(z) = K (1 + (T / T_i) / (1 - z^-1)). L = C G exp(-j omega delay) for omega in (0, pi / T].
-
-    Args:
-        response: shape (N + 1,), every ``period``, zero at the time of the step.
-        period: of the controller, T in s.
-        tuning: of the controller.
-        delay: of the sensor in s.
-    """
-    slope = float(np.mean(np.diff(response)[-max(1, len(response) // 10) :]))
-    if not looks_integrating(response[:, None, None])[0]:
-        slope = 0.0
-    omega = np.geomspace(_LOWEST, 1.0, _FREQUENCIES) * math.pi / period
-    z_inverse = np.exp(-1j * omega * period)
-    powers = np.exp(-1j * np.outer(omega * period, np.arange(1, len(response))))
-    plant = powers @ np.diff(response) + slope * z_inverse ** len(response) / (1.0 - z_inverse)
-    control = tuning.gain * np.ones_like(plant)
-    if tuning.integral_time:
-        control = tuning.gain * (1.0 + period / tuning.integral_time / (1.0 - z_inverse))
-    loop = control * plant * np.exp(-1j * omega * delay)
-    size, angle = np.abs(loop), np.degrees(np.angle(loop))
-    # through the negative real axis; at the highest frequency a sampled loop without delay ends on the real axis
-    turns = np.flatnonzero((loop[:-1].imag < 0.0) & (loop[1:].imag >= 0.0) & (loop[1:].real < 0.0)) + 1
-    ends = [len(loop) - 1] if loop[-1].real < 0.0 and abs(loop[-1].imag) < 1e-6 * size[-1] else []
-    crossings = size[[*turns, *ends]]
-    gain_margin = 1.0 / float(crossings.max()) if len(crossings) else math.inf
-    down = np.flatnonzero((size[:-1] > 1.0) & (size[1:] <= 1.0)) + 1
-    margins = np.where(angle[down] <= 0.0, 180.0 + angle[down], angle[down] - 180.0)
-    phase_margin = float(margins.min()) if len(down) else math.inf
-    stable = gain_margin > 1.0 and phase_margin > 0.0
-    sensitivity = float(np.max(1.0 / np.abs(1.0 + loop))) if stable else math.inf
-    return Robustness(sensitivity, gain_margin, phase_margin)
+        gain, integral_time = 1.0 / (process.gain * closed), 4.0 * closed
+    else:
+        gain = process.time_constant / (process.gain * closed)
+        integral_time = min(process.time_constant, 4.0 * closed)
+    if not process.second:
+        return Tuning(gain, integral_time)
+    factor = 1.0 + process.second / integral_time
+    return Tuning(factor * gain, factor * integral_time, process.second / factor, derivative_filter)
