@@ -1,0 +1,121 @@
+"""From a scenario's MPC to an FMU file: tables, fixed C, binaries, description, page."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import re
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from controllers.export.c_tables import CTables
+from controllers.export.description import controller_build_description, controller_description
+from controllers.export.interface import Interface, model_header, mpc_interface
+from controllers.export.linear_tables import linear_tables
+from controllers.export.page import controller_icon, controller_page
+from controllers.export.source import LinearMPC
+from fmus.codegen import RUNTIME as UNIT_RUNTIME
+from fmus.codegen import main_source
+from fmus.errors import GalenicError
+from fmus.export import FMI_VERSIONS, binaries, file_name, write_atomically, zipped
+from fmus.toolchain import chosen_platforms, compiler_version, this_platform
+
+RUNTIME = Path(__file__).parent / "runtime"
+_FIXED = ("equations.c", "quadratic_program.c", "linear_law.c", "controller.c")
+
+
+@dataclass(frozen=True)
+class ControllerModel:
+    """A controller as C: what `build_controller_fmu` writes.
+
+    Attributes:
+        name: C identifier.
+        description: one sentence.
+        mpc: the controller.
+        interface: variables.
+        tables: tables.h.
+        memory: start values of the hidden states.
+    """
+
+    name: str
+    description: str
+    mpc: LinearMPC
+    interface: Interface
+    tables: CTables
+    memory: tuple[float, ...]
+
+    def sources(self, guid: str, fmi: int) -> dict[str, str]:
+        """File name -> text of everything that is compiled."""
+        fixed = {name: (RUNTIME / name).read_text(encoding="utf-8") for name in _FIXED}
+        unit = {name: (UNIT_RUNTIME / name).read_text(encoding="utf-8") for name in (main_source(fmi), "unit.c")}
+        return {
+            **unit,
+            **fixed,
+            "tables.h": self.tables.text("GALENIC_TABLES_H", "generated: sizes and tables of one law"),
+            "model.h": model_header(self.name, guid, self.interface, self.memory),
+        }
+
+    def guid(self) -> str:
+        """Of all that the binaries depend on."""
+        digest = hashlib.sha256(f"{self.name} {self.description} {compiler_version()}".encode())
+        for fmi in FMI_VERSIONS:
+            for text in self.sources("", fmi).values():
+                digest.update(text.encode())
+        return "{" + str(uuid.UUID(digest.hexdigest()[:32])) + "}"
+
+
+def controller_model(name: str, description: str, mpc: LinearMPC) -> ControllerModel:
+    """The C of a linear MPC. Raises GalenicError where ``name`` is no C identifier."""
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise GalenicError(f"'{name}' cannot name a model", cure="use letters, digits and underscores")
+    tables = CTables()
+    linear_tables(mpc.law, tables)
+    interface = mpc_interface(mpc, tables)
+    states, measured = int(tables.sizes["N_S"]), len(mpc.measured)
+    before = [0.0] * (5 + len(mpc.targets) + 7 * measured + 2 * len(mpc.references))
+    memory = [*before, *(v.start or 0.0 for v in interface.outputs), *[0.0] * (states + states**2 + measured)]
+    return ControllerModel(name, description, mpc, interface, tables, tuple(memory))
+
+
+def build_controller_fmu(
+    model: ControllerModel,
+    directory: str | Path,
+    *,
+    fmi: int = 2,
+    platforms: Iterable[str] | None = None,
+    on_binary: Callable[[str], None] | None = None,
+) -> Path:
+    """Write the FMU of ``model`` and return its path.
+
+    Args:
+        model: the controller.
+        directory: where the file is written.
+        fmi: 2 or 3.
+        platforms: names of `fmus.toolchain.PLATFORM_NAMES`; this platform without them.
+        on_binary: told the platform of each binary.
+
+    Raises:
+        GalenicError: an unknown platform or version, or it does not compile.
+    """
+    if fmi not in FMI_VERSIONS:
+        raise GalenicError(f"there is no export to FMI {fmi}", cure="2 for FMI 2.0 or 3 for FMI 3.0")
+    chosen = [this_platform()] if platforms is None else chosen_platforms(platforms)
+    guid, version = model.guid(), importlib.metadata.version("galenic")
+    sources = model.sources(guid, fmi)
+    slots = model.interface.slots(len(model.memory))
+    entries: dict[str, bytes] = {
+        "modelDescription.xml": controller_description(
+            fmi, model.name, guid, model.description, version, model.mpc.period, slots
+        ),
+        **binaries(model.name, sources, fmi, chosen, on_binary),
+        **{f"sources/{name}": text.encode() for name, text in sources.items()},
+        "documentation/index.html": controller_page(model.name, model.description, model.mpc, slots, fmi).encode(),
+        **controller_icon(model.name, model.interface, fmi),
+    }
+    if fmi == 3:
+        entries["sources/buildDescription.xml"] = controller_build_description(model.name)
+    target = Path(directory) / file_name(model.name, fmi)
+    write_atomically(target, zipped(entries))
+    return target

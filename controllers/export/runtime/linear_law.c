@@ -1,0 +1,164 @@
+/* The linear law: Kalman filter, target and path as `controllers.estimator`, `target` and `dynamic` have them, on the matrices of
+ * law.h. Its memory is s = [state (N_S) | covariance (N_S, N_S) | rejections (N_MEASURED)]. Matrices lie by rows. */
+
+enum { LAW_STATE = 0, LAW_COVARIANCE = N_S, LAW_REJECTIONS = N_S + N_S * N_S, N_LAW = LAW_REJECTIONS + N_MEASURED };
+enum { MAX_REJECTIONS = 3 };
+
+#define LARGEST(a, b) ((a) > (b) ? (a) : (b))
+enum {
+    QP_N = LARGEST(TARGET_N, PATH_N),
+    QP_ROWS = LARGEST(TARGET_ROWS, PATH_ROWS),
+    LAW_IWORK = QP_IWORK(QP_N, QP_ROWS),
+    LAW_WORK = LARGEST(N_S * N_S + N_S, 4 * QP_N + 2 * QP_ROWS + N_IN + N_OUT + QP_WORK(QP_N, QP_ROWS))
+};
+
+/* y += factor * M v */
+static void add_product(int rows, int columns, const double *matrix, const double *v, double factor, double *y) {
+    for (int i = 0; i < rows; ++i) y[i] += factor * qp_dot(columns, matrix + (size_t)i * columns, v);
+}
+
+static void law_outputs(const double *s, double *y) {
+    memcpy(y, OUTPUT_0, sizeof OUTPUT_0);
+    add_product(N_OUT, N_X_MODEL, OUTPUT_X, s, 1, y);
+    add_product(N_OUT, N_DISTURBANCES, OUTPUT_D, s + N_X_MODEL, 1, y);
+}
+
+static const double *law_disturbances(const double *s) { return s + N_X_MODEL; }
+
+/* at rest under the inputs u */
+static void law_initialize(double *s, const double *u) {
+    double moved[N_IN];
+    for (int i = 0; i < N_IN; ++i) moved[i] = u[i] - INPUT_0[i];
+    memset(s, 0, N_LAW * sizeof(double));
+    add_product(N_S, N_IN, AT_REST, moved, 1, s);
+    memcpy(s + LAW_COVARIANCE, START_COVARIANCE, sizeof START_COVARIANCE);
+}
+
+static void law_predict(double *s, const double *u, double *w) {
+    double moved[N_IN], *next = w + N_S * N_S, *p = s + LAW_COVARIANCE;
+    for (int i = 0; i < N_IN; ++i) moved[i] = u[i] - INPUT_0[i];
+    memset(next, 0, N_S * sizeof(double));
+    add_product(N_S, N_S, TRANSITION, s, 1, next);
+    add_product(N_S, N_IN, INPUT_MATRIX, moved, 1, next);
+    memcpy(s, next, N_S * sizeof(double));
+    for (int i = 0; i < N_S; ++i) /* w = F P, P = P' */
+        for (int j = 0; j < N_S; ++j) w[i * N_S + j] = qp_dot(N_S, TRANSITION + i * N_S, p + j * N_S);
+    for (int i = 0; i < N_S; ++i)
+        for (int j = 0; j <= i; ++j)
+            p[i * N_S + j] = p[j * N_S + i] = qp_dot(N_S, w + i * N_S, TRANSITION + j * N_S) + PROCESS_NOISE[i * N_S + j];
+}
+
+static void law_correct(double *s, const double *values, const char *fresh, double *w) {
+    double *p = s + LAW_COVARIANCE, *rejections = s + LAW_REJECTIONS;
+    for (int i = 0; i < N_MEASURED; ++i) {
+        if (!fresh[i] || !isfinite(values[i])) continue;
+        const double *h = MEASURED_MATRIX + i * N_S;
+        memset(w, 0, N_S * sizeof(double));
+        add_product(N_S, N_S, p, h, 1, w);
+        double variance = qp_dot(N_S, h, w) + MEASURED_VARIANCE[i];
+        double innovation = values[i] - MEASURED_0[i] - qp_dot(N_S, h, s);
+        if (innovation * innovation > MEASURED_GATE[i] * MEASURED_GATE[i] * variance && rejections[i] < MAX_REJECTIONS) {
+            ++rejections[i];
+            continue;
+        }
+        rejections[i] = 0;
+        for (int j = 0; j < N_S; ++j) s[j] += w[j] * (innovation / variance);
+        for (int j = 0; j < N_S; ++j)
+            for (int k = 0; k < N_S; ++k) p[j * N_S + k] -= w[j] * w[k] / variance;
+    }
+}
+
+/* steady inputs (scaled, from the operating point) and outputs (absolute) */
+static int law_target(const double *d, const double *references, const Limits *limits, double *inputs, double *outputs,
+                      double *w, int *iw) {
+    double *g = w, *x = g + TARGET_N, *low = x + TARGET_N, *high = low + TARGET_N + TARGET_ROWS;
+    double *free_u = high + TARGET_N + TARGET_ROWS, *free_y = free_u + N_IN, *rest = free_y + N_OUT;
+    memset(free_u, 0, N_IN * sizeof(double));
+    add_product(N_IN, N_DISTURBANCES, TARGET_U_D, d, 1, free_u);
+    memcpy(free_y, OUTPUT_0, sizeof OUTPUT_0);
+    add_product(N_OUT, N_DISTURBANCES, TARGET_Y_D, d, 1, free_y);
+    memcpy(g, TARGET_PRICE, sizeof TARGET_PRICE);
+    add_product(TARGET_K, N_DISTURBANCES, TARGET_GRADIENT_D, d, 1, g);
+    for (int i = 0; i < TARGET_N; ++i) {
+        low[i] = i < TARGET_K ? -INFINITY : 0;
+        high[i] = INFINITY;
+    }
+    double *row_low = low + TARGET_N, *row_high = high + TARGET_N;
+    for (int i = 0; i < N_IN; ++i) {
+        *row_low++ = (limits->low[i] - INPUT_0[i]) / INPUT_SCALE[i] - free_u[i];
+        *row_high++ = (limits->high[i] - INPUT_0[i]) / INPUT_SCALE[i] - free_u[i];
+    }
+    for (int i = 0; i < N_TRACKED; ++i)
+        *row_low++ = *row_high++ = (references[i] - free_y[TRACKED_OUTPUT[i]]) / TRACKED_SCALE[i];
+    for (int side = 1; side >= 0; --side)
+        for (int i = 0; i < N_LIMITED; ++i) {
+            double bound = (limits->soft[2 * i + side] - free_y[LIMITED_OUTPUT[i]]) / LIMITED_SCALE[i];
+            *row_low++ = side ? -INFINITY : bound;
+            *row_high++ = side ? bound : INFINITY;
+        }
+    int failed = qp_solve(TARGET_N, TARGET_ROWS, TARGET_H, TARGET_A, g, low, high, x, rest, iw);
+    if (failed) return failed;
+    memcpy(inputs, free_u, N_IN * sizeof(double));
+    add_product(N_IN, TARGET_K, TARGET_U, x, 1, inputs);
+    for (int i = 0; i < N_IN; ++i) {
+        double range[] = {(limits->low[i] - INPUT_0[i]) / INPUT_SCALE[i], (limits->high[i] - INPUT_0[i]) / INPUT_SCALE[i]};
+        inputs[i] = fmin(fmax(inputs[i], range[0]), range[1]);
+    }
+    memcpy(outputs, free_y, N_OUT * sizeof(double));
+    add_product(N_OUT, TARGET_K, TARGET_Y, x, 1, outputs);
+    return 0;
+}
+
+/* the inputs of the first block */
+static int law_path(const double *s, const double *previous, const double *goal_inputs, const double *goal_outputs,
+                    const Limits *limits, double *inputs, double *w, int *iw) {
+    double *g = w, *x = g + PATH_N, *low = x + PATH_N, *high = low + PATH_N + PATH_ROWS, *rest = high + PATH_N + PATH_ROWS;
+    double goal[N_CONTROLLED + 1], range_low[N_IN], range_high[N_IN], last[N_IN], move[N_IN];
+    for (int i = 0; i < N_CONTROLLED; ++i) goal[i] = goal_outputs[CONTROLLED_OUTPUT[i]] / CONTROLLED_SCALE[i];
+    for (int i = 0; i < N_IN; ++i) {
+        range_low[i] = (limits->low[i] - INPUT_0[i]) / INPUT_SCALE[i];
+        range_high[i] = (limits->high[i] - INPUT_0[i]) / INPUT_SCALE[i];
+        last[i] = fmin(fmax((previous[i] - INPUT_0[i]) / INPUT_SCALE[i], range_low[i]), range_high[i]);
+        move[i] = limits->move[i] / INPUT_SCALE[i];
+    }
+    memcpy(g, PATH_PRICE, sizeof PATH_PRICE);
+    add_product(N_PATH, N_X_MODEL, PATH_GRADIENT_X, s, 1, g);
+    add_product(N_PATH, N_DISTURBANCES, PATH_GRADIENT_D, s + N_X_MODEL, 1, g);
+    add_product(N_PATH, N_CONTROLLED, PATH_GRADIENT_GOAL, goal, -1, g);
+    for (int i = 0; i < PATH_N; ++i) {
+        int k = i % N_IN, first = i < N_IN;
+        low[i] = 0, high[i] = INFINITY;
+        if (i >= N_PATH) continue;
+        g[i] -= PATH_REST[i] * goal_inputs[k] + (first ? PATH_MOVE[k] * last[k] : 0);
+        low[i] = first ? fmax(range_low[k], last[k] - move[k]) : range_low[k];
+        high[i] = first ? fmin(range_high[k], last[k] + move[k]) : range_high[k];
+    }
+    double *above_low = low + PATH_N, *above_high = high + PATH_N;
+    double *below_low = above_low + N_CHECKED, *below_high = above_high + N_CHECKED;
+    for (int i = 0; i < N_CHECKED; ++i) {
+        int limited = i % N_LIMITED_OR_1;
+        double free = PATH_CHECK_0[i] + qp_dot(N_X_MODEL, PATH_CHECK_X + i * N_X_MODEL, s)
+                      + qp_dot(N_DISTURBANCES, PATH_CHECK_D + i * N_DISTURBANCES, s + N_X_MODEL);
+        above_low[i] = -INFINITY;
+        above_high[i] = limits->soft[2 * limited + 1] / LIMITED_SCALE[limited] - free;
+        below_low[i] = limits->soft[2 * limited] / LIMITED_SCALE[limited] - free;
+        below_high[i] = INFINITY;
+    }
+    double *moves_low = below_low + N_CHECKED, *moves_high = below_high + N_CHECKED;
+    for (int i = 0; i < PATH_ROWS - 2 * N_CHECKED; ++i) {
+        moves_high[i] = move[MOVING_INPUT[i]];
+        moves_low[i] = -moves_high[i];
+    }
+    int failed = qp_solve(PATH_N, PATH_ROWS, PATH_H, PATH_A, g, low, high, x, rest, iw);
+    for (int i = 0; !failed && i < N_IN; ++i)
+        inputs[i] = INPUT_0[i] + INPUT_SCALE[i] * x[i];
+    return failed;
+}
+
+static int law_solve(const double *s, const double *previous, const double *references, const Limits *limits, double *inputs,
+                     double *target_outputs, double *w, int *iw) {
+    double target_inputs[N_IN];
+    if (law_target(s + N_X_MODEL, references, limits, target_inputs, target_outputs, w, iw)) return TARGET_FAILED;
+    if (law_path(s, previous, target_inputs, target_outputs, limits, inputs, w, iw)) return PATH_FAILED;
+    return SOLVED;
+}

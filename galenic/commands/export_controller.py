@@ -1,0 +1,115 @@
+"""`galenic export-controller`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from controllers.mpc import MPCController
+    from cosim import Scenario
+    from cosim.component import Controller
+
+EPILOG = """Examples:
+
+    galenic export-controller tablet_line --out fmus
+
+    galenic export-controller tablet_line --fmi 2 --platform linux64
+
+    galenic export-controller my_line.yaml --controller mpc --name line_mpc
+
+    galenic check tablet_line_mpc.fmu
+
+In another tool: connect each *.measured and *.sample to a measurement, each output named like a signal to that
+actuator, and step it with its period or a divisor of it. See docs/controller_fmu.md."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("export-controller", epilog=EPILOG)(export_controller)
+
+
+def export_controller(
+    scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario (see `galenic list`), or a YAML file.")],
+    controller: Annotated[
+        str | None, typer.Option(help="Its controller to export. Default: the one predictive controller.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the FMU. Default: SCENARIO_CONTROLLER.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write the FMUs to.")] = Path(),
+    fmi: Annotated[
+        list[int] | None,
+        typer.Option(metavar="2|3", help="FMI version, repeatable: 2 (NAME.fmu) or 3 (NAME_fmi3.fmu). Default: both."),
+    ] = None,
+    platform: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Platform to build for, repeatable: linux64, win64, darwin64 (x86-64 and arm64), aarch64-linux, "
+            "or all. Default: all.",
+        ),
+    ] = None,
+) -> None:
+    """Write a scenario's model predictive controller as an FMU that needs no Python.
+
+    Estimator, target optimiser and dynamic optimiser with their solver become C, compiled for all platforms: FMI 2.0
+    and 3.0 Co-Simulation, discrete in time. The FMU executes at multiples of its period, holds its outputs in between,
+    and returns the setpoints that the scenario's controller returns. Its page (documentation/index.html in the file)
+    has the equations, the settings and all variables.
+
+    What it leaves to its surroundings: modes, advice, records and the explanations of 'galenic explain'. Without an
+    answer it gives the fallback inputs where 'fallback_connected' is set, else it holds; 'status' says why.
+    """
+    from controllers.export.build import build_controller_fmu, controller_model
+    from controllers.export.source import linear_mpc
+    from cosim import load_scenario
+    from cosim.system_builder import build_system
+    from fmus import GalenicError
+    from fmus.export import FMI_VERSIONS
+    from fmus.toolchain import PLATFORM_NAMES, chosen_platforms
+    from galenic.console import messages, output
+
+    if out.exists() and not out.is_dir():
+        raise GalenicError(f"--out: '{out}' is not a folder", cure="give a folder; it is created where it is missing")
+    versions = sorted(set(fmi or FMI_VERSIONS))
+    for version in versions:
+        if version not in FMI_VERSIONS:
+            raise GalenicError(f"--fmi: there is no export to FMI {version}", cure="2 for FMI 2.0 or 3 for FMI 3.0")
+    wanted = platform or ["all"]
+    names = [p.fmi_name for p in chosen_platforms(PLATFORM_NAMES if "all" in wanted else wanted)]
+    loaded = load_scenario(scenario)
+    found = _chosen(loaded, build_system(loaded).controllers, controller)
+    model = controller_model(
+        name or f"{loaded.name}_{found.name}",
+        f"Model predictive controller '{found.name}' of the scenario {loaded.name}",
+        linear_mpc(found),
+    )
+    for version in versions:
+        with messages().status(f"Building {model.name} (FMI {version}.0) for {', '.join(names)}"):
+            file = build_controller_fmu(model, out, fmi=version, platforms=names)
+        facts = f"FMI {version}.0, {file.stat().st_size / 1024:.0f} KiB: {', '.join(names)}"
+        output().print(f"{file}  ({facts})", soft_wrap=True, markup=False)
+
+
+def _chosen(scenario: Scenario, controllers: dict[str, Controller], name: str | None) -> MPCController:
+    """The controller of that name, or the only predictive one."""
+    from controllers.mpc import MPCController
+    from fmus import GalenicError, nearest
+
+    predictive = {n: c for n, c in controllers.items() if isinstance(c, MPCController)}
+    if name is not None and name not in controllers:
+        raise GalenicError(
+            f"--controller: there is no controller '{name}' in {scenario.name}", cure=nearest(name, controllers)
+        )
+    if name is not None and name not in predictive:
+        raise GalenicError(
+            f"--controller: '{name}' is no predictive controller",
+            cure=f"predictive ones of {scenario.name}: {', '.join(predictive) or 'none'}",
+        )
+    if name is None and len(predictive) != 1:
+        raise GalenicError(
+            f"{scenario.name} has {len(predictive) or 'no'} predictive controllers",
+            cure=f"choose one by --controller: {', '.join(predictive)}" if predictive else "export one with an MPC",
+        )
+    return predictive[name or next(iter(predictive))]
