@@ -60,7 +60,7 @@ def linear_mpc(controller: MPCController) -> LinearMPC:
     Raises:
         GalenicError: its law is no linear one.
     """
-    law, border = controller.law, controller._border
+    law, border = controller.law, controller.border
     if not isinstance(law, LinearLaw):
         raise GalenicError(
             f"a controller with a {type(law).__name__} cannot be exported as C",
