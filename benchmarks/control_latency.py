@@ -30,6 +30,7 @@ from control_problems import CASES, NON_UNIFORM, UNIFORM, ControlCase
 from controllers.optimal_control import Answer, CasADiEngine, DoMPCEngine, Engine, HPIPMEngine, IPOPTEngine
 from controllers.optimal_control.roll_out import RollOut
 from controllers.optimal_control.stage_functions import StageFunctions
+from controllers.optimal_control.terms import terms_of
 
 DEADLINES = (1e-3, 5e-3, 20e-3, 100e-3)
 YARDSTICK, REFERENCE = "do-mpc, defaults", "IPOPT, converged"
@@ -81,13 +82,17 @@ class Judge:
         self.problem = case.problem
         self.roll_out, self.reference = RollOut(case.problem), IPOPTEngine(case.problem)
         functions = StageFunctions(case.problem)
-        self.stage, self.bounds, self.moves = functions.rolled(1), functions.row_bounds(1), functions.moves(1)
+        self.stage, self.moves = functions.rolled(1), functions.moves(1)
+        terms = terms_of(case.problem)
+        assert terms is not None
+        rows = functions.rows(terms)
+        self.bounds = rows.lower[1], rows.upper[1]
         self.soft = case.problem.constraints_at(1)
 
     def happened(self, x: np.ndarray, before: np.ndarray, u: np.ndarray, r: np.ndarray) -> tuple[float, np.ndarray]:
         """Cost of one period and violations in scales."""
         p = self.problem
-        _, rows, cost = self.stage(x / p.state_scale, before / p.input_scale, u / p.input_scale, r, p.step, 1.0)
+        _, rows, cost = self.stage(x / p.state_scale, before / p.input_scale, u / p.input_scale, r, p.step, 1.0, 1.0)
         c = np.array(rows).ravel()
         over = np.maximum(np.maximum(self.bounds[0] - c, c - self.bounds[1]), 0.0)[self.moves :]
         return float(cost) + sum(s.l1 * o + s.l2 / 2 * o * o for s, o in zip(self.soft, over, strict=True)), over

@@ -1,6 +1,7 @@
 """Optimal control: one problem object, and engines that solve it.
 
 - `problem`: states, inputs, dynamics, costs, constraints and the grid. `soft_constraint`: limits that may give way.
+- `tree`: scenarios of uncertain parameters, and the nodes they make. `terms`: what may differ from solve to solve.
 - `answer`: what every engine returns, and the engines' interface.
 - `engine_hpipm`: real-time iteration in C (`rti_kernel.c`) around HPIPM, with the generated functions of
   `stage_functions`, compiled and cached by `native_library`. The engine for operation.
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from controllers.optimal_control.engine_nlp import CasADiEngine, IPOPTEngine
     from controllers.optimal_control.problem import OptimalControlProblem
     from controllers.optimal_control.soft_constraint import SoftConstraint
+    from controllers.optimal_control.tree import Scenarios
 
 __all__ = [
     "Answer",
@@ -30,6 +32,7 @@ __all__ = [
     "HPIPMEngine",
     "IPOPTEngine",
     "OptimalControlProblem",
+    "Scenarios",
     "SoftConstraint",
     "Status",
 ]
@@ -42,6 +45,7 @@ _HOME = {
     "HPIPMEngine": "engine_hpipm",
     "IPOPTEngine": "engine_nlp",
     "OptimalControlProblem": "problem",
+    "Scenarios": "tree",
     "SoftConstraint": "soft_constraint",
     "Status": "answer",
 }

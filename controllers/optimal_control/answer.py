@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,8 @@ class Answer:
         residual: the largest residual of the conditions of Karush, Kuhn and Tucker; NaN where it was not asked for.
         seconds: wall time of the solve.
         message: the solver's own words, where it has some.
+        branches: with scenarios the inputs, shape (branches, K, nu), and states, shape (branches, K + 1, nx), of every
+            branch. ``inputs`` and ``states`` are those of the first, the cost is the expected one.
     """
 
     status: Status
@@ -52,6 +55,7 @@ class Answer:
     residual: float = math.nan
     seconds: float = math.nan
     message: str = ""
+    branches: tuple[FloatArray, FloatArray] | None = None
 
     @property
     def usable(self) -> bool:
@@ -71,6 +75,13 @@ def no_plan(problem: OptimalControlProblem, status: Status, message: str = "", s
     )
 
 
+def branches_in(
+    problem: OptimalControlProblem, inputs: FloatArray, states: FloatArray
+) -> tuple[FloatArray, FloatArray] | None:
+    """Inputs and states by node, shapes (N, nu) and (N, nx), as those by branch, where there are several."""
+    return None if problem.scenarios is None else (inputs[problem.branches[:, :-1]], states[problem.branches])
+
+
 class Engine(Protocol):
     """Constructed once with a problem, executed each sampling period."""
 
@@ -84,8 +95,12 @@ class Engine(Protocol):
         references: npt.ArrayLike = (),
         *,
         elapsed: int = 1,
+        move_limits: npt.ArrayLike | None = None,
+        durations: npt.ArrayLike | None = None,
+        prices: npt.ArrayLike | None = None,
+        budget: float | None = None,
     ) -> Answer:
-        """Solve from here; the numbers never cause an exception.
+        """Solve from here; the values of numbers never cause an exception.
 
         Args:
             state: shape (nx,).
@@ -93,9 +108,30 @@ class Engine(Protocol):
             parameters: shape (np,), or (K + 1, np) by node.
             references: shape (ny,), or (K + 1, ny) by node.
             elapsed: sampling periods since the last solve, by which its plan is shifted to start from.
+            move_limits: in this solve instead of the problem's, shape (nu,), or (K, nu) by stage. Zero holds an input
+                at what it was in the stage before, exactly; a finite limit needs one of the problem, of any size.
+            durations: of the stages in this solve, in time, shape (K,); stages weigh what they last.
+            prices: factors on the prices of the soft constraints, in their order; zero leaves one out.
+            budget: wall time in s instead of the engine's. At its end the better of the iterate and the last plan is
+                the answer.
+
+        Raises:
+            GalenicError: an argument of the wrong shape, or what the problem or the engine lacks.
         """
         ...
 
     def reset(self) -> None:
         """Forget the last plan."""
+        ...
+
+    def snapshot(self) -> dict[str, Any]:
+        """What the next solve starts from: arrays and plain values."""
+        ...
+
+    def recall(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from what `snapshot` gave, in this engine or another one of the same problem, bit-identically.
+
+        Raises:
+            GalenicError: it is not of this problem.
+        """
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from controllers.optimal_control.answer import Answer, Status, no_plan
 from controllers.optimal_control.problem import OptimalControlProblem
 from controllers.optimal_control.roll_out import RollOut
+from controllers.optimal_control.terms import vector
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
@@ -102,6 +104,14 @@ class DoMPCEngine:
         with self._lock:
             self._warm = False
 
+    def snapshot(self) -> dict[str, Any]:
+        """Nothing: do-mpc's own is not restored, so the next solve starts from the beginning."""
+        return {}
+
+    def recall(self, snapshot: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """See `snapshot`."""
+        self.reset()
+
     def solve(
         self,
         state: npt.ArrayLike,
@@ -110,11 +120,19 @@ class DoMPCEngine:
         references: npt.ArrayLike = (),
         *,
         elapsed: int = 1,  # noqa: ARG002
+        move_limits: npt.ArrayLike | None = None,
+        durations: npt.ArrayLike | None = None,
+        prices: npt.ArrayLike | None = None,
+        budget: float | None = None,
     ) -> Answer:
         """See `Engine.solve`; do-mpc does not shift its plan, so ``elapsed`` changes nothing."""
+        if not (move_limits is None and durations is None and prices is None and budget is None):
+            raise GalenicError(
+                "do-mpc takes no limits of moves, durations, prices or budget by solve", cure="use another engine"
+            )
         problem, mpc, began = self.problem, self._mpc, time.perf_counter()
         with self._lock:
-            x, v = (np.array(a, dtype=np.float64) for a in (state, previous_input))
+            x, v = vector(state, problem.nx, "state"), vector(previous_input, problem.nu, "previous_input")
             problem.fill_node_values(self._values, parameters, references)
             if not (np.isfinite(x).all() and np.isfinite(v).all() and np.isfinite(self._values).all()):
                 self._warm = False

@@ -5,39 +5,44 @@ from __future__ import annotations
 import ctypes
 import math
 import threading
+from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 import casadi
 import numpy as np
 import numpy.typing as npt
 
-from controllers.optimal_control.answer import Answer, Status, no_plan
+from controllers.optimal_control.answer import Answer, Status, branches_in, no_plan
 from controllers.optimal_control.native_library import link_hpipm, load_compiled
 from controllers.optimal_control.problem import OptimalControlProblem
 from controllers.optimal_control.stage_functions import StageFunctions
+from controllers.optimal_control.terms import Terms, terms_of, vector
+from fmus.errors import GalenicError
 
 # the order of the enumeration in rti_kernel.c
 _STATUS = tuple(Status)
 _pointer, _int, _real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
-_INTEGERS = ("stages", "nx", "nu", "values", "arguments", "results", "integers", "doubles", "max_rows")
-_BY_NODE = ("function", "free", "moves", "soft", "shift", "shift_part", "duration", "weight")
+_INTEGERS = ("nodes", "stages", "nx", "nu", "values", "arguments", "results", "integers", "doubles", "max_rows")
+_WHOLE = ("function", "free", "moves", "soft", "depth", "parent", "scenario", "kids", "branch", "path", "held")
+_REALS = ("share", "offsets", "duration", "weight", "length")
 _BOUNDS = ("u_lower", "u_upper", "x_lower", "x_upper", "row_lower", "row_upper", "l1", "l2")
+_SPENT = ("seconds", "linearise_seconds", "qp_seconds")
 
 
 class _Setup(ctypes.Structure):
     _fields_ = [
         *((name, _int) for name in _INTEGERS),
-        *((name, _pointer) for name in _BY_NODE + _BOUNDS),
-        *((name, _real) for name in ("mu0", "qp_tolerance", "tolerance")),
-        ("qp_iterations", _int),
-        ("warm_start", _int),
+        *((name, _pointer) for name in _WHOLE + _REALS + _BOUNDS),
+        *((name, _real) for name in ("mu0", "qp_tolerance", "tolerance", "least")),
+        *((name, _int) for name in ("qp_iterations", "warm_start", "warm_iterations")),
+        ("tree", _pointer),
     ]
 
 
 class _Told(ctypes.Structure):
     _fields_ = [
-        *((name, _real) for name in ("cost", "soft_violation", "hard_violation", "step", "residual", "seconds")),
+        *((name, _real) for name in ("cost", "soft_violation", "hard_violation", "step", "residual", *_SPENT)),
         *((name, _int) for name in ("iterations", "qp_iterations")),
     ]
 
@@ -62,7 +67,7 @@ class HPIPMEngine:
         iterations: at most so many a solve. The first solve after `reset` may take ``first_iterations``.
         first_iterations: see ``iterations``.
         tolerance: scaled step at which a solve counts as converged.
-        budget: wall time in s after which no further iteration is begun, by the time that the last one took.
+        budget: wall time in s of a solve, by what iterations took so far; the interior-point method is cut short too.
         qp_tolerance: of all residuals of the quadratic program.
         hot: start the interior-point method from the last multipliers and slacks as they are (HPIPM's ``warm_start`` 3)
             instead of pushed inwards (2). The median falls, most of all where the active limits stay the same; the
@@ -92,19 +97,24 @@ class HPIPMEngine:
         # bounds of inputs alone can always be kept
         hard = (problem.state_lower, problem.state_upper, problem.move_limits)
         self._can_be_infeasible = any(np.isfinite(bounds).any() for bounds in hard)
-        functions = StageFunctions(problem)
+        self._functions = functions = StageFunctions(problem)
         self._library, self.compiled = load_compiled(_source(functions), "rti")
         link_hpipm(self._library)
         self._solve_c = self._library.galenic_rti_solve
         self._solve_c.argtypes = (*[_pointer] * 4, _int, _int, _real, _int, _pointer)
         self._solve_c.restype = _int
         self._keep: list[Any] = []
+        self._changing: dict[str, npt.NDArray[Any]] = {}
+        self._depth = np.array([node.depth for node in problem.nodes])
+        self._share = np.array([node.share for node in problem.nodes])
+        self._usual = cast("Terms", terms_of(problem))
+        self._set_terms(self._usual)
         self._setup = self._make_setup(functions, tolerance, qp_tolerance, hot)
         self._solver = self._create()
-        count = len(problem.stages)
+        count, nodes = len(problem.stages), len(problem.nodes)
         self._values = np.zeros((count + 1, problem.np + problem.ny))
         self._x, self._v = np.zeros(problem.nx), np.zeros(problem.nu)
-        self._inputs, self._states = np.zeros((count, problem.nu)), np.zeros((count + 1, problem.nx))
+        self._inputs, self._states = np.zeros((nodes, problem.nu)), np.zeros((nodes, problem.nx))
         self._told = _Told()
         self._arguments = (
             *(_pointer(a.ctypes.data) for a in (self._x, self._v, self._values)),
@@ -115,8 +125,24 @@ class HPIPMEngine:
     def reset(self) -> None:
         """Forget the last plan and its multipliers."""
         with self._lock:
-            self._library.galenic_rti_reset(self._solver)
-            self._warm = False
+            self._forget()
+
+    def snapshot(self) -> dict[str, Any]:
+        """See `Engine.snapshot`."""
+        with self._lock:
+            memory = np.zeros(self._state_c(self._solver, None, 0))
+            self._state_c(self._solver, memory.ctypes.data, 0)
+            return {"warm": self._warm, "memory": memory}
+
+    def recall(self, snapshot: Mapping[str, Any]) -> None:
+        """See `Engine.recall`."""
+        with self._lock:
+            memory = np.array(snapshot["memory"], dtype=np.float64)
+            if memory.shape != (self._state_c(self._solver, None, 0),):
+                raise GalenicError(f"a snapshot of {memory.size} numbers is not of this problem", cure="solve anew")
+            self._forget()
+            self._state_c(self._solver, memory.ctypes.data, 1)
+            self._warm = bool(snapshot["warm"])
 
     @property
     def qp_iterations(self) -> int:
@@ -131,16 +157,24 @@ class HPIPMEngine:
         references: npt.ArrayLike = (),
         *,
         elapsed: int = 1,
+        move_limits: npt.ArrayLike | None = None,
+        durations: npt.ArrayLike | None = None,
+        prices: npt.ArrayLike | None = None,
+        budget: float | None = None,
     ) -> Answer:
         """See `Engine.solve`."""
         problem, told = self.problem, self._told
         with self._lock:
-            np.divide(state, problem.state_scale, out=self._x)
-            np.divide(previous_input, problem.input_scale, out=self._v)
+            np.divide(vector(state, problem.nx, "state"), problem.state_scale, out=self._x)
+            np.divide(vector(previous_input, problem.nu, "previous_input"), problem.input_scale, out=self._v)
             problem.fill_node_values(self._values, parameters, references)
+            if not self._follow_terms(move_limits, durations, prices):
+                self._forget()
+                return no_plan(problem, Status.NOT_FINITE)
             most = self.iterations if self._warm else self.first_iterations
+            seconds = self.budget if budget is None else float(budget)
             x, v, values, out = self._arguments
-            code = self._solve_c(self._solver, x, v, values, elapsed, most, self.budget, self.verify, out)
+            code = self._solve_c(self._solver, x, v, values, elapsed, most, seconds, self.verify, out)
             status = _STATUS[code]
             self._warm = status in (Status.SOLVED, Status.ITERATED, Status.OUT_OF_TIME)
             if not self._warm:
@@ -151,54 +185,98 @@ class HPIPMEngine:
             inputs = self._inputs * problem.input_scale
             np.maximum(inputs, problem.input_lower, out=inputs)
             np.minimum(inputs, problem.input_upper, out=inputs)
+            states = self._states * problem.state_scale
+            count = len(problem.stages)
             return Answer(
                 status,
-                inputs,
-                self._states * problem.state_scale,
+                inputs[:count],
+                states[: count + 1],
                 told.cost,
                 (told.soft_violation, told.hard_violation),
                 told.iterations,
                 told.step,
                 told.residual,
                 told.seconds,
+                branches=branches_in(problem, inputs, states),
             )
+
+    def _forget(self) -> None:
+        self._library.galenic_rti_reset(self._solver)
+        self._warm = False
+
+    def _follow_terms(
+        self, move_limits: npt.ArrayLike | None, durations: npt.ArrayLike | None, prices: npt.ArrayLike | None
+    ) -> bool:
+        """Take over what differs in this solve; false where it is no number."""
+        if move_limits is None and durations is None and prices is None:
+            terms = self._usual
+            if terms is self._terms:
+                return True
+        else:
+            found = terms_of(self.problem, move_limits, durations, prices)
+            if found is None:
+                return False
+            terms = found
+        self._set_terms(terms)
+        self._library.galenic_rti_update(self._solver)
+        return True
+
+    def _set_terms(self, terms: Terms) -> None:
+        """Write what C reads at each solve; the arrays stay where they are."""
+        p, rows = self.problem, self._functions.rows(terms)
+        depth, share = self._depth, self._share
+        held = np.vstack([terms.held, np.zeros((1, p.nu), dtype=bool)])
+        new: dict[str, npt.NDArray[Any]] = {
+            "held": held[depth].astype(np.int64),
+            "duration": np.append(terms.durations, 0.0)[depth],
+            "weight": terms.weights[depth] * share,
+            "length": terms.weights[:-1],
+            "row_lower": rows.lower[depth],
+            "row_upper": rows.upper[depth],
+            "l1": rows.l1[depth] * share[:, np.newaxis],
+            "l2": rows.l2[depth] * share[:, np.newaxis],
+        }
+        for name, array in new.items():
+            if name in self._changing:
+                self._changing[name][:] = array
+            else:
+                self._changing[name] = np.array(array, order="C")
+        self._terms = terms
 
     # ---- construction ------------------------------------------------------------------------------------------------
 
     def _make_setup(self, functions: StageFunctions, tolerance: float, qp_tolerance: float, hot: bool) -> _Setup:
         p = self.problem
-        nodes = range(len(p.stages) + 1)
+        nodes, depth = p.nodes, self._depth
         keys = _keys(functions)
-        used = [f(n) for f in (functions.linearised, functions.rolled) for n in nodes]
-        bounds = [functions.row_bounds(n) for n in nodes]
-        most = max(1, *(len(low) for low, _ in bounds))
-        rows = {name: np.zeros((len(nodes), most)) for name in ("row_lower", "row_upper", "l1", "l2")}
-        for n in nodes:
-            soft, count = p.constraints_at(n), len(bounds[n][0])
-            rows["row_lower"][n, :count], rows["row_upper"][n, :count] = bounds[n]
-            rows["l1"][n, : len(soft)] = [p.weights[n] * c.l1 for c in soft]
-            rows["l2"][n, : len(soft)] = [p.weights[n] * c.l2 for c in soft]
-        times = p.node_steps
-        shift = np.searchsorted(times, times + 1, side="right") - 1
-        lengths = np.r_[np.diff(times), 1]
+        stages = range(len(p.stages) + 1)
+        used = [f(k) for f in (functions.linearised, functions.rolled) for k in stages]
+        parents = np.array([node.parent for node in nodes])
+        offsets = np.zeros((1, 0)) if p.scenarios is None else p.scenarios.offsets
+        padded = np.zeros((len(offsets), p.np + p.ny))
+        padded[:, : offsets.shape[1]] = offsets
         integers = {
-            "function": [keys.index(functions.key(n)) for n in nodes],
-            "free": [int(n < len(p.stages) and not p.stages[n].held) for n in nodes],
-            "moves": [functions.moves(n) for n in nodes],
-            "soft": [len(p.constraints_at(n)) for n in nodes],
-            "shift": shift,
+            "function": [keys.index(functions.key(k)) for k in depth],
+            "free": [int(k < len(p.stages) and not p.stages[k].held) for k in depth],
+            "moves": [functions.moves(k) for k in depth],
+            "soft": [len(p.constraint_numbers_at(k)) for k in depth],
+            "depth": depth,
+            "parent": parents,
+            "scenario": [node.scenario for node in nodes],
+            "kids": [int((parents == n).sum()) for n in range(len(nodes))],
+            "branch": p.first_branch,
+            "path": p.branches,
         }
         reals = {
-            "shift_part": np.where(shift < len(p.stages), (times + 1 - times[shift]) / lengths[shift], 0.0),
-            "duration": [*(s.duration for s in p.stages), 0.0],
-            "weight": p.weights,
+            "share": self._share,
+            "offsets": padded,
             "u_lower": p.input_lower / p.input_scale,
             "u_upper": p.input_upper / p.input_scale,
             "x_lower": p.state_lower / p.state_scale,
             "x_upper": p.state_upper / p.state_scale,
-            **rows,
         }
         return _Setup(
+            nodes=len(nodes),
             stages=len(p.stages),
             nx=p.nx,
             nu=p.nu,
@@ -207,12 +285,16 @@ class HPIPMEngine:
             results=max(f.sz_res() for f in used),
             integers=max(f.sz_iw() for f in used),
             doubles=max(f.sz_w() for f in used),
-            max_rows=most,
+            max_rows=self._changing["l1"].shape[1],
             mu0=10.0,
             qp_tolerance=qp_tolerance,
             tolerance=tolerance,
+            least=1e-9,
             qp_iterations=50,
             warm_start=3 if hot else 2,
+            warm_iterations=50,
+            tree=self._address(np.zeros(8 * len(nodes) + 64, dtype=np.int64)),
+            **{name: array.ctypes.data for name, array in self._changing.items()},
             **{name: self._address(np.array(v, dtype=np.int64)) for name, v in integers.items()},
             **{name: self._address(np.array(v, dtype=np.float64)) for name, v in reals.items()},
         )
@@ -227,7 +309,7 @@ class HPIPMEngine:
         create = self._library.galenic_rti_create
         create.argtypes, create.restype = (_pointer, _pointer, _pointer), _int
         p = self.problem
-        nodes = len(p.stages) + 1
+        nodes = len(p.nodes)
         scratch = np.zeros(64 * nodes + 16 * (p.nx + p.nu + self._setup.max_rows) + 4096, dtype=np.int64)
         setup = ctypes.addressof(self._setup)
         size = create(setup, None, scratch.ctypes.data)
@@ -237,6 +319,10 @@ class HPIPMEngine:
         self._keep += [memory]
         self._library.galenic_rti_reset.argtypes = (_pointer,)
         self._library.galenic_rti_reset.restype = None
+        self._library.galenic_rti_update.argtypes = (_pointer,)
+        self._library.galenic_rti_update.restype = None
+        self._state_c = self._library.galenic_rti_state
+        self._state_c.argtypes, self._state_c.restype = (_pointer, _pointer, _int), _int
         self._plan_c = self._library.galenic_rti_plan
         self._plan_c.argtypes, self._plan_c.restype = (_pointer, _pointer, _pointer), None
         return _pointer(start)
@@ -256,7 +342,8 @@ def _source(functions: StageFunctions) -> str:
             seen.add(functions.key(node))
             generator.add(functions.linearised(node))
             generator.add(functions.rolled(node))
-    tables = "\ntypedef int (*StageFunction)(const double**, double**, long long*, double*, int);\n"
+    tables = "" if functions.problem.scenarios is None else "\n#define GALENIC_TREE\n"
+    tables += "\ntypedef int (*StageFunction)(const double**, double**, long long*, double*, int);\n"
     for table, kind in (("stage_functions", "linearised"), ("rolled_functions", "rolled")):
         entries = ", ".join(f"{kind}_{key}" for key in _keys(functions))
         tables += f"static const StageFunction {table}[] = {{{entries}}};\n"

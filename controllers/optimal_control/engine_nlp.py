@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import casadi
 import numpy as np
 import numpy.typing as npt
 
-from controllers.optimal_control.answer import Answer, Status, no_plan
+from controllers.optimal_control.answer import Answer, Status, branches_in, no_plan
 from controllers.optimal_control.problem import OptimalControlProblem
 from controllers.optimal_control.roll_out import RollOut
+from controllers.optimal_control.terms import Terms, terms_of, vector
 from controllers.optimal_control.transcription import Transcription
 from cosim.component import FloatArray
+from fmus.errors import GalenicError
 
 #: What a solver says, as a status. Anything else is a failure.
 _STATUS = {
@@ -24,33 +28,93 @@ _STATUS = {
     "Maximum_Iterations_Exceeded": Status.ITERATED,
     "Maximum_CpuTime_Exceeded": Status.OUT_OF_TIME,
     "Maximum_WallTime_Exceeded": Status.OUT_OF_TIME,
+    "User_Requested_Stop": Status.OUT_OF_TIME,
     "Infeasible_Problem_Detected": Status.INFEASIBLE,
 }
+
+
+class _Deadline(casadi.Callback):
+    """Stops a solver at a time; it is asked once an iteration."""
+
+    def __init__(self, program: Transcription) -> None:
+        super().__init__()
+        self.time = math.inf
+        sizes = {"x": program.w.numel(), "f": 1, "g": program.g.numel(), "lam_x": program.w.numel()}
+        sizes |= {"lam_g": program.g.numel(), "lam_p": program.q.numel()}
+        self._sizes = [int(sizes[casadi.nlpsol_out(i)]) for i in range(casadi.nlpsol_n_out())]
+        self.construct("deadline")
+
+    def get_n_in(self) -> int:
+        """As CasADi asks."""
+        return len(self._sizes)
+
+    def get_sparsity_in(self, i: int) -> Any:
+        """As CasADi asks."""
+        return casadi.Sparsity.dense(self._sizes[i])
+
+    def eval(self, _: Any) -> list[int]:
+        """Not zero: stop."""
+        return [int(time.perf_counter() > self.time)]
+
+
+class _Program:
+    """A transcription with its solvers and conditions of optimality."""
+
+    def __init__(
+        self, transcription: Transcription, solver: str, options: dict[str, Any], warm: dict[str, Any]
+    ) -> None:
+        self.transcription, self.deadline = transcription, _Deadline(transcription)
+        w, q, g = transcription.w, transcription.q, transcription.g
+        nlp = {"x": w, "p": q, "f": transcription.f, "g": g}
+        options = {**options, "iteration_callback": self.deadline}
+        self.cold = casadi.nlpsol("nlp", solver, nlp, options)
+        together = {**options, solver: {**options.get(solver, {}), **warm}}
+        self.warm = casadi.nlpsol("nlp", solver, nlp, together) if warm else self.cold
+        lam_g, lam_w = casadi.SX.sym("lam_g", g.numel()), casadi.SX.sym("lam_w", w.numel())
+        gradient = casadi.gradient(transcription.f + casadi.dot(lam_g, g), w) + lam_w
+        self.conditions = casadi.Function("conditions", [w, q, lam_w, lam_g], [gradient, g])
+
+
+@dataclass
+class _Last:
+    """What a solve left to start the next one from."""
+
+    held: bool  # whether the program has rows for the moves of every input
+    w: FloatArray
+    lam_w: FloatArray
+    lam_g: FloatArray
+    weights: FloatArray
 
 
 class _ProgramEngine:
     """What CasADi's engines share: guess, call, check."""
 
-    def __init__(self, transcription: Transcription, solver: Any, tolerance: float, feasible: float) -> None:
-        self.problem = transcription.problem
-        self._program, self._solver = transcription, solver
-        self._tolerance, self._feasible = tolerance, feasible
-        self._roll_out = RollOut(self.problem)
+    def __init__(self, problem: OptimalControlProblem, tolerance: float, feasible: float, budget: float) -> None:
+        self.problem = problem
+        self._tolerance, self._feasible, self._budget = tolerance, feasible, budget
+        self._roll_out = RollOut(problem)
         self._lock = threading.Lock()
-        self._last: dict[str, FloatArray] = {}
-        w, q, g = transcription.w, casadi.vec(transcription.q), transcription.g
-        lam_g = casadi.SX.sym("lam_g", g.numel())
-        lam_w = casadi.SX.sym("lam_w", w.numel())
-        lagrangian = transcription.f + casadi.dot(lam_g, g)
-        gradient = casadi.gradient(lagrangian, w) + lam_w
-        self._conditions = casadi.Function("conditions", [w, q, lam_w, lam_g], [gradient, g])
-        times = self.problem.node_steps
-        self._next_node = np.searchsorted(times, times + 1, side="right") - 1
+        self._programs = {False: self._make_program(all_moves=False)}
+        self._last: _Last | None = None
 
     def reset(self) -> None:
         """Forget the last plan."""
         with self._lock:
-            self._last = {}
+            self._last = None
+
+    def snapshot(self) -> dict[str, Any]:
+        """See `Engine.snapshot`."""
+        with self._lock:
+            last = self._last
+            return {} if last is None else {f.name: getattr(last, f.name) for f in fields(last)}
+
+    def recall(self, snapshot: Mapping[str, Any]) -> None:
+        """See `Engine.recall`."""
+        with self._lock:
+            last = _Last(**snapshot) if snapshot else None
+            if last is not None and len(last.w) != len(self._programs[False].transcription.lower):
+                raise GalenicError(f"a snapshot of {len(last.w)} variables is not of this problem", cure="solve anew")
+            self._last = last
 
     def solve(
         self,
@@ -60,124 +124,181 @@ class _ProgramEngine:
         references: npt.ArrayLike = (),
         *,
         elapsed: int = 1,
+        move_limits: npt.ArrayLike | None = None,
+        durations: npt.ArrayLike | None = None,
+        prices: npt.ArrayLike | None = None,
+        budget: float | None = None,
     ) -> Answer:
         """See `Engine.solve`."""
         problem, began = self.problem, time.perf_counter()
         with self._lock:
-            x, v = (np.array(a, dtype=np.float64) for a in (state, previous_input))
+            x, v = vector(state, problem.nx, "state"), vector(previous_input, problem.nu, "previous_input")
             values = np.empty((len(problem.stages) + 1, problem.np + problem.ny))
             problem.fill_node_values(values, parameters, references)
-            if not (np.isfinite(x).all() and np.isfinite(v).all() and np.isfinite(values).all()):
-                self._last = {}
+            terms = terms_of(problem, move_limits, durations, prices)
+            if terms is None or not all(np.isfinite(a).all() for a in (x, v, values)):
+                self._last = None
                 return no_plan(problem, Status.NOT_FINITE, seconds=time.perf_counter() - began)
+            held = bool(terms.held.any())
+            if held not in self._programs:  # an input that is held needs its move as an equation
+                self._programs[held] = self._make_program(all_moves=True)
+            program = self._programs[held]
+            program.deadline.time = began + (self._budget if budget is None else budget)
             try:
-                answer, stats = self._call(x, v, values, elapsed)
+                guess = self._guess(program, x, v, values, terms, elapsed)
+                answer, said, count = self._call(program, values, terms, guess)
             except Exception as error:  # a solver may raise anything; the caller has a fallback
-                self._last = {}
+                self._last = None
                 return no_plan(problem, Status.FAILED, str(error).splitlines()[-1], time.perf_counter() - began)
-            return self._checked(x, v, values, answer, stats, began)
+            answered = self._checked(program, x, v, values, terms, guess, answer, said)
+            return replace(answered, iterations=count, message=said, seconds=time.perf_counter() - began)
 
-    def _call(self, x: FloatArray, v: FloatArray, values: FloatArray, elapsed: int) -> tuple[dict[str, Any], Any]:
-        program = self._program
-        program.fix_start(x, v)
-        guess: dict[str, Any]
-        if self._last:
-            inputs, states = self._last["inputs"], self._last["states"]
-            for _ in range(elapsed):
-                states = states[self._next_node]
-                inputs = inputs[np.minimum(self._next_node[:-1], len(inputs) - 1)]
-            states = np.vstack([x, states[1:]])
-            guess = {"lam_x0": self._last["lam_w"], "lam_g0": self._last["lam_g"]}
-        else:
-            held = np.clip(v, self.problem.input_lower, self.problem.input_upper)
-            inputs = np.tile(held, (len(self.problem.stages), 1))
-            states = self._roll_out(x, v, values, inputs).states
-            guess = {}
-        answer = self._solver(
-            x0=program.guess(states, inputs, v),
-            p=values.ravel(),
-            lbx=program.lower,
-            ubx=program.upper,
-            lbg=program.g_lower,
-            ubg=program.g_upper,
-            **guess,
-        )
-        return {
-            name: np.asarray(value, dtype=np.float64).ravel() for name, value in answer.items()
-        }, self._solver.stats()
+    def _make_program(self, *, all_moves: bool) -> _Program:
+        raise NotImplementedError
+
+    def _guess(
+        self, program: _Program, x: FloatArray, v: FloatArray, values: FloatArray, terms: Terms, elapsed: int
+    ) -> dict[str, FloatArray]:
+        problem, transcription, last = self.problem, program.transcription, self._last
+        transcription.fix_start(x, v)
+        transcription.fix_terms(terms)
+        if last is None or elapsed > last.weights[:-1].sum():
+            held = np.clip(v, problem.input_lower, problem.input_upper)
+            inputs = np.tile(held, (len(problem.nodes), 1))
+            states = self._roll_out(x, v, values, inputs, terms).states
+            return {"x0": transcription.guess(states, inputs, v)}
+        ends, times = np.cumsum(last.weights[:-1]), np.r_[0.0, np.cumsum(terms.weights[:-1])]
+        later = np.searchsorted(ends, times + elapsed + 1e-9, side="right")
+        sources = problem.branches[problem.first_branch, later[[node.depth for node in problem.nodes]]]
+        w = transcription.shifted(last.w, sources, of_w=True)
+        w[: problem.nx + problem.nu] = transcription.lower[: problem.nx + problem.nu]
+        guess = {"x0": w, "lam_x0": transcription.shifted(last.lam_w, sources, of_w=True)}
+        if program is self._programs.get(last.held):
+            guess["lam_g0"] = transcription.shifted(last.lam_g, sources, of_w=False)
+        return guess
+
+    def _call(
+        self, program: _Program, values: FloatArray, terms: Terms, guess: dict[str, FloatArray]
+    ) -> tuple[dict[str, FloatArray], str, int]:
+        transcription = program.transcription
+        given = {
+            "p": transcription.parameters(values, terms),
+            "lbx": transcription.lower,
+            "ubx": transcription.upper,
+            "lbg": transcription.g_lower,
+            "ubg": transcription.g_upper,
+        }
+        solver = program.warm if "lam_g0" in guess else program.cold
+        answer, stats = solver(**given, **guess), solver.stats()
+        if solver is not program.cold and _STATUS.get(str(stats["return_status"]), Status.FAILED) is Status.FAILED:
+            answer, stats = program.cold(**given, x0=guess["x0"]), program.cold.stats()
+        found = {name: np.asarray(value, dtype=np.float64).ravel() for name, value in answer.items()}
+        return found, str(stats["return_status"]), int(stats["iter_count"])
 
     def _checked(
-        self, x: FloatArray, v: FloatArray, values: FloatArray, answer: dict[str, Any], stats: Any, began: float
+        self,
+        program: _Program,
+        x: FloatArray,
+        v: FloatArray,
+        values: FloatArray,
+        terms: Terms,
+        guess: dict[str, FloatArray],
+        answer: dict[str, FloatArray],
+        said: str,
     ) -> Answer:
-        problem, program = self.problem, self._program
-        said = str(stats["return_status"])
+        problem, transcription = self.problem, program.transcription
         status = _STATUS.get(said, Status.FAILED)
         w, lam_w, lam_g = answer["x"], answer["lam_x"], answer["lam_g"]
+        self._last = None
         if not np.isfinite(w).all():
-            self._last = {}
-            return no_plan(problem, Status.FAILED, said, time.perf_counter() - began)
-        residual, outside = self._residual(w, values, lam_w, lam_g)
-        if status in (Status.FAILED, Status.INFEASIBLE) or outside > self._feasible:
-            self._last = {}
-            status = Status.INFEASIBLE if outside > self._feasible else status
-            return no_plan(problem, status, said, time.perf_counter() - began)
-        if status is Status.ITERATED and residual < self._tolerance:
+            return no_plan(problem, Status.FAILED)
+        residual, outside = self._residual(program, w, transcription.parameters(values, terms), lam_w, lam_g)
+        inputs = transcription.inputs_of(w)
+        rolled = self._roll_out(x, v, values, inputs, terms)
+        if status is Status.OUT_OF_TIME:
+            before = transcription.inputs_of(guess["x0"])
+            of_guess = self._roll_out(x, v, values, before, terms)
+            # an iterate may break what is hard; the plan before does so as little as can be told
+            if outside > self._feasible or not rolled.cost <= of_guess.cost:
+                w, lam_w, lam_g, residual = guess["x0"], 0.0 * lam_w, 0.0 * lam_g, math.nan
+                inputs, rolled = before, of_guess
+        elif status in (Status.FAILED, Status.INFEASIBLE) or outside > self._feasible:
+            return no_plan(problem, Status.INFEASIBLE if outside > self._feasible else status)
+        elif status is Status.ITERATED and residual < self._tolerance:
             status = Status.SOLVED
-        inputs = program.inputs_of(w)
-        rolled = self._roll_out(x, v, values, inputs)
         if not math.isfinite(rolled.cost):
-            self._last = {}
-            return no_plan(problem, Status.FAILED, said, time.perf_counter() - began)
-        self._last = {"inputs": inputs, "states": rolled.states, "lam_w": lam_w, "lam_g": lam_g}
+            return no_plan(problem, Status.FAILED)
+        self._last = _Last(program is not self._programs[False], w, lam_w, lam_g, terms.weights)
+        count = len(problem.stages)
         return Answer(
             status,
-            inputs,
-            rolled.states,
+            inputs[:count],
+            rolled.states[: count + 1],
             rolled.cost,
             rolled.violation,
-            int(stats["iter_count"]),
             residual=residual,
-            seconds=time.perf_counter() - began,
-            message=said,
+            branches=branches_in(problem, inputs, rolled.states),
         )
 
-    def _residual(self, w: FloatArray, values: FloatArray, lam_w: FloatArray, lam_g: FloatArray) -> tuple[float, float]:
+    def _residual(
+        self, program: _Program, w: FloatArray, q: FloatArray, lam_w: FloatArray, lam_g: FloatArray
+    ) -> tuple[float, float]:
         """Largest residual of the conditions of optimality, and the largest violation of a hard limit."""
-        program, parts = self._program, self._conditions(w, values.ravel(), lam_w, lam_g)
-        gradient, g = (np.asarray(part, dtype=np.float64).ravel() for part in parts)
+        transcription = program.transcription
+        gradient, g = (np.asarray(a, dtype=np.float64).ravel() for a in program.conditions(w, q, lam_w, lam_g))
         value, multiplier = np.r_[w, g], np.r_[lam_w, lam_g]
-        low, high = np.r_[program.lower, program.g_lower], np.r_[program.upper, program.g_upper]
+        low = np.r_[transcription.lower, transcription.g_lower]
+        high = np.r_[transcription.upper, transcription.g_upper]
         outside = np.maximum(low - value, value - high)
         distance = np.where(multiplier > 0.0, high - value, value - low)
         # a multiplier of a bound that is none is as wrong as it is large
         product = np.abs(multiplier * np.where(np.isfinite(distance), distance, 1.0))
         free = gradient[self.problem.nx + self.problem.nu :]  # z_0 is given
         residual = max(float(a.max(initial=0.0)) for a in (np.abs(free), outside, product))
-        return residual, float(outside[program.hard].max(initial=0.0))
+        return residual, float(outside[transcription.hard].max(initial=0.0))
 
 
 class CasADiEngine(_ProgramEngine):
     """CasADi's ``sqpmethod`` with HPIPM and Gauss-Newton Hessians: where nothing can be compiled.
 
     Args:
-        problem: what to solve.
+        problem: what to solve, without scenarios.
         iterations: of sequential quadratic programming; 1 is a real-time iteration.
         tolerance: of the conditions of optimality, scaled.
+        budget: wall time in s of a solve, looked at once an iteration.
+
+    Raises:
+        GalenicError: the problem has scenarios.
     """
 
-    def __init__(self, problem: OptimalControlProblem, *, iterations: int = 1, tolerance: float = 1e-5) -> None:
-        program = Transcription(problem, gauss_newton=True)
-        q = casadi.vec(program.q)
-        factor = casadi.SX.sym("factor")
-        lam_g = casadi.SX.sym("lam_g", program.g.numel())
-        hessian = casadi.Function("hessian", [program.w, q, factor, lam_g], [program.hessian])
+    def __init__(
+        self,
+        problem: OptimalControlProblem,
+        *,
+        iterations: int = 1,
+        tolerance: float = 1e-5,
+        budget: float = math.inf,
+    ) -> None:
+        if problem.scenarios is not None:
+            raise GalenicError(
+                "CasADi's interface to HPIPM knows chains of stages, no trees",
+                cure="use HPIPMEngine or IPOPTEngine for a problem with scenarios",
+            )
+        self._iterations = iterations
+        super().__init__(problem, tolerance, feasible=1e-2, budget=budget)
+
+    def _make_program(self, *, all_moves: bool) -> _Program:
+        problem = self.problem
+        made = Transcription(problem, gauss_newton=True, all_moves=all_moves)
+        factor, lam_g = casadi.SX.sym("factor"), casadi.SX.sym("lam_g", made.g.numel())
+        hessian = casadi.Function("hessian", [made.w, made.q, factor, lam_g], [made.hessian])
         quiet = {"print_iteration": False, "print_header": False, "print_status": False, "print_time": False}
         options: dict[str, Any] = {
             **quiet,
             "hess_lag": hessian,
-            "max_iter": iterations,
-            "tol_pr": tolerance,
-            "tol_du": tolerance,
+            "max_iter": self._iterations,
+            "tol_pr": self._tolerance,
+            "tol_du": self._tolerance,
             "min_step_size": 0.0,  # a guess that is the optimum still needs its multipliers
             "error_on_fail": False,
             "qpsol": "hpipm",
@@ -185,25 +306,31 @@ class CasADiEngine(_ProgramEngine):
             "qpsol_options": {
                 "N": len(problem.stages) + 1,
                 "nx": [*[problem.nx + problem.nu] * (len(problem.stages) + 1), 0],
-                "nu": [*program.controls, 0],
-                "ng": [*program.rows, 0],
+                "nu": [*made.controls, 0],
+                "ng": [*made.rows, 0],
                 "error_on_fail": False,
                 "print_time": False,
                 "hpipm": {"iter_max": 100, **dict.fromkeys(("res_g_max", "res_b_max", "res_d_max", "res_m_max"), 1e-7)},
             },
         }
-        nlp = {"x": program.w, "p": q, "f": program.f, "g": program.g}
-        super().__init__(program, casadi.nlpsol("sqp", "sqpmethod", nlp, options), tolerance, feasible=1e-2)
+        return _Program(made, "sqpmethod", options, {})
 
 
 class IPOPTEngine(_ProgramEngine):
-    """IPOPT with exact Hessians: the reference.
+    """IPOPT (Waechter & Biegler 2006, Math. Program. 106, 25) with exact Hessians: the reference.
+
+    A solve after another starts from its plan and multipliers, with the barrier already low.
 
     Args:
         problem: what to solve.
         iterations: at most so many.
         tolerance: IPOPT's ``tol``.
-        budget: wall time in s; IPOPT looks at it once an iteration.
+        budget: wall time in s of a solve, looked at once an iteration.
+        collocation: take Radau collocation of this degree (True: 3) and not the problem's own Runge-Kutta steps.
+            ``states`` and ``cost`` of an answer are still what the inputs lead to by the problem's own dynamics.
+
+    Raises:
+        GalenicError: collocation of discrete dynamics.
     """
 
     def __init__(
@@ -213,15 +340,18 @@ class IPOPTEngine(_ProgramEngine):
         iterations: int = 300,
         tolerance: float = 1e-7,
         budget: float = math.inf,
+        collocation: int | bool = 0,
     ) -> None:
-        program = Transcription(problem)
-        options: dict[str, Any] = {"tol": tolerance, "max_iter": iterations, "print_level": 0, "sb": "yes"}
+        self._iterations = iterations
+        self._degree = 3 if collocation is True else int(collocation)
+        super().__init__(problem, tolerance, feasible=1e-5, budget=budget)
+
+    def _make_program(self, *, all_moves: bool) -> _Program:
+        made = Transcription(self.problem, all_moves=all_moves, collocation=self._degree)
+        ipopt: dict[str, Any] = {"tol": self._tolerance, "max_iter": self._iterations, "print_level": 0, "sb": "yes"}
         # the bounds of fixed variables are equalities, and no bound is relaxed: answers are compared to the bounds
-        options |= {"bound_relax_factor": 0.0, "honor_original_bounds": "yes"}
-        if math.isfinite(budget):
-            options["max_wall_time"] = budget
-        nlp = {"x": program.w, "p": casadi.vec(program.q), "f": program.f, "g": program.g}
-        quiet = {"print_time": False, "error_on_fail": False}
-        super().__init__(
-            program, casadi.nlpsol("nlp", "ipopt", nlp, {**quiet, "ipopt": options}), tolerance, feasible=1e-5
-        )
+        ipopt |= {"bound_relax_factor": 0.0, "honor_original_bounds": "yes"}
+        pushes = ("bound_push", "bound_frac", "slack_bound_push", "slack_bound_frac", "mult_bound_push")
+        warm: dict[str, Any] = {"warm_start_init_point": "yes", "mu_init": 1e-3}
+        warm |= {f"warm_start_{name}": 1e-4 for name in pushes}
+        return _Program(made, "ipopt", {"print_time": False, "error_on_fail": False, "ipopt": ipopt}, warm)

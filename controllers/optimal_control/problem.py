@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from controllers.optimal_control.soft_constraint import SoftConstraint
+from controllers.optimal_control.tree import Scenarios, branches_of, nodes_of
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
@@ -76,6 +77,8 @@ class OptimalControlProblem:
         soft_constraints: in any order.
         state_scale: a change in each state that matters, shape (nx,); engines work with x / scale.
         input_scale: the same for the inputs; None: the width of their bounds.
+        scenarios: what the parameters may be; None: what they are said to be. See `Scenarios` for how the sums above
+            become expected values over the nodes of a tree.
 
     Raises:
         GalenicError: shapes, signs or symbols that do not fit.
@@ -105,6 +108,7 @@ class OptimalControlProblem:
         soft_constraints: Sequence[SoftConstraint] = (),
         state_scale: npt.ArrayLike | None = None,
         input_scale: npt.ArrayLike | None = None,
+        scenarios: Scenarios | None = None,
     ) -> None:
         self.x, self.u = casadi.SX(states), casadi.SX(inputs)
         self.p = casadi.SX(0, 1) if parameters is None else casadi.SX(parameters)
@@ -126,9 +130,17 @@ class OptimalControlProblem:
         self.state_scale = _vector(np.ones(nx) if state_scale is None else state_scale, nx, "state_scale")
         self.input_scale = _vector(width if input_scale is None else input_scale, nu, "input_scale")
         self.soft_constraints = tuple(soft_constraints)
+        self.scenarios = scenarios
         self._check()
         self.stages = self._stages(tuple(grid), substeps, blocks)
         self.weights = np.array([stage.steps for stage in self.stages] + [1], dtype=np.float64)
+        self.nodes = nodes_of(len(self.stages), scenarios)
+        self.branches = branches_of(self.nodes)
+        on_branch = (self.branches[:, :, np.newaxis] == np.arange(len(self.nodes))).any(axis=1)
+        self.first_branch = np.argmax(on_branch, axis=0)  # of each node
+        bound = [self.needs_inputs(c.expression) for c in self.soft_constraints]
+        self._with_inputs = [i for i, needs in enumerate(bound) if needs]
+        self._without_inputs = [i for i, needs in enumerate(bound) if not needs]
 
     @property
     def horizon(self) -> int:
@@ -156,11 +168,17 @@ class OptimalControlProblem:
             x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
         return x
 
-    def constraints_at(self, node: int) -> list[SoftConstraint]:
-        """The soft constraints that hold at a node: those with inputs first."""
-        with_inputs = [c for c in self.soft_constraints if self.needs_inputs(c.expression)]
-        without = [c for c in self.soft_constraints if not self.needs_inputs(c.expression)]
-        return (with_inputs if node < len(self.stages) else []) + (without if node > 0 else [])
+    def constraint_numbers_at(self, stage: int) -> list[int]:
+        """Which of the soft constraints hold at a stage's start (K: at the end): those with inputs first."""
+        return (self._with_inputs if stage < len(self.stages) else []) + (self._without_inputs if stage > 0 else [])
+
+    def constraints_at(self, stage: int) -> list[SoftConstraint]:
+        """See `constraint_numbers_at`."""
+        return [self.soft_constraints[i] for i in self.constraint_numbers_at(stage)]
+
+    def prices_without(self, rank: int) -> FloatArray:
+        """Factors on prices that leave out the soft constraints of this rank and worse, for `Engine.solve`."""
+        return np.array([float(c.rank < rank) for c in self.soft_constraints])
 
     def needs_inputs(self, expression: Any) -> bool:
         """Whether the inputs appear in it."""
@@ -176,7 +194,10 @@ class OptimalControlProblem:
             ("parameters", parameters, into[:, : self.np]),
             ("references", references, into[:, self.np :]),
         ):
-            array = np.asarray(given, dtype=np.float64)
+            try:
+                array = np.asarray(given, dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise GalenicError(f"{name} are not numbers", cure="give an array of floats") from error
             shape = part.shape
             if array.shape != shape[1:] and array.shape != shape:
                 raise GalenicError(f"{name} have the shape {array.shape}", cure=f"give {shape[1:]}, or {shape} by node")
@@ -218,9 +239,14 @@ class OptimalControlProblem:
             raise GalenicError(
                 f"{self.nx} states, but {self.dynamics.numel()} equations", cure="give one equation for each state"
             )
-        at_the_end = [self.y[i] for i in np.flatnonzero(self.terminal_weights)]
+        at_the_end = [self.y[i] for i in range(self.ny) if self.terminal_weights[i] > 0.0]
         if self.needs_inputs(casadi.vertcat(*at_the_end, self.terminal_economic)):
             raise GalenicError("the terminal cost depends on inputs", cure="there are none at the end of the horizon")
+        if self.scenarios is not None and self.scenarios.offsets.shape[1] != self.np:
+            raise GalenicError(
+                f"the scenarios change {self.scenarios.offsets.shape[1]} parameters; there are {self.np}",
+                cure="give each scenario a number for each parameter, zero where nothing changes",
+            )
         weights = np.r_[self.output_weights, self.terminal_weights, self.move_weights]
         if not (np.isfinite(weights).all() and (weights >= 0.0).all()):
             raise GalenicError("a weight is negative or not finite", cure="give weights of zero or more")

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import casadi
 import numpy as np
+import numpy.typing as npt
 
 from controllers.optimal_control.problem import OptimalControlProblem
+from controllers.optimal_control.terms import Terms
 from cosim.component import FloatArray
 
 #: Added to the Hessian's diagonal: inputs without a price keep the Riccati recursion regular.
 DAMPING = 1e-8
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Of every stage and the end, each shape (K + 1, R): scaled bounds of the rows c, and prices of the constraints.
+
+    The prices stand by constraint, so before the number of moves; they are weighted by the stage's length.
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+    l1: FloatArray
+    l2: FloatArray
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What `Rows` are made of; ``constraint`` (by row) and ``price`` are numbers of soft constraints, or -1."""
+
+    moves: npt.NDArray[np.int64]
+    lower: FloatArray
+    upper: FloatArray
+    l1: FloatArray
+    l2: FloatArray
+    constraint: npt.NDArray[np.int64]
+    price: npt.NDArray[np.int64]
 
 
 class StageFunctions:
@@ -22,64 +51,95 @@ class StageFunctions:
 
         A, B = dF/dz, dF/du   H = J' W J + damping   g = J' W (y - r) + grad e   C, D = dc/dz, dc/du
 
-    Every function takes (x, v, u, [p; r], duration, weight). ``linearised`` returns (z+, A, B, R, S, Q, r, q, c, C, D),
-    ``rolled`` (x+, c, cost), the cost without that of slacks. The rows c are the moves, then the soft constraints.
+    Every function takes (x, v, u, [p; r], duration, weight, share): the weight of what lasts and that of what happens
+    once, the node's probability. ``linearised`` returns (z+, A, B, R, S, Q, r, q, c, C, D), ``rolled`` (x+, c, cost),
+    the cost without that of slacks. The rows c are the moves, then the soft constraints.
 
     Args:
         problem: what is to be solved.
+        all_moves: moves of every input are rows, not of those alone that the problem limits.
     """
 
-    def __init__(self, problem: OptimalControlProblem) -> None:
+    def __init__(self, problem: OptimalControlProblem, *, all_moves: bool = False) -> None:
         self.problem = problem
-        self.limited = [i for i in range(problem.nu) if np.isfinite(problem.move_limits[i])]
+        self.limited = [i for i in range(problem.nu) if all_moves or np.isfinite(problem.move_limits[i])]
         self._made: dict[str, Any] = {}
+        self._rows: _Table | None = None
 
-    def key(self, node: int) -> str:
-        """The name of the functions of a node: nodes of one name share them."""
+    def key(self, stage: int) -> str:
+        """The name of a stage's functions: stages of one name share them."""
         stages = self.problem.stages
-        if node == len(stages):
+        if stage == len(stages):
             return "last"
-        stage = stages[node]
-        return f"{'first' if node == 0 else 'held' if stage.held else 'free'}_{stage.substeps}"
+        one = stages[stage]
+        return f"{'first' if stage == 0 else 'held' if one.held else 'free'}_{one.substeps}"
 
-    def moves(self, node: int) -> int:
-        """How many rows of c at a node are moves."""
+    def moves(self, stage: int) -> int:
+        """How many rows of c are moves."""
         stages = self.problem.stages
-        return len(self.limited) if node < len(stages) and not stages[node].held else 0
+        return len(self.limited) if stage < len(stages) and not stages[stage].held else 0
 
-    def linearised(self, node: int) -> Any:
-        """The derivatives at a node."""
-        return self._function(node, "linearised")
+    def linearised(self, stage: int) -> Any:
+        """The derivatives at a stage's start, or at the end."""
+        return self._function(stage, "linearised")
 
-    def rolled(self, node: int) -> Any:
-        """The values at a node."""
-        return self._function(node, "rolled")
+    def rolled(self, stage: int) -> Any:
+        """The values there."""
+        return self._function(stage, "rolled")
 
-    def row_bounds(self, node: int) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper bounds of c at a node, scaled."""
-        p = self.problem
-        moves = (p.move_limits / p.input_scale)[self.limited][: self.moves(node)]
-        soft = p.constraints_at(node)
-        lower = np.array([c.lower / c.scale for c in soft])
-        upper = np.array([c.upper / c.scale for c in soft])
-        return np.r_[-moves, lower], np.r_[moves, upper]
+    def rows(self, terms: Terms) -> Rows:
+        """Bounds of c and prices in a solve."""
+        p, table = self.problem, self._table()
+        low, high = table.lower.copy(), table.upper.copy()
+        dropped = np.append(terms.prices == 0.0, [False])[table.constraint]
+        low[dropped], high[dropped] = -np.inf, np.inf
+        free = table.moves > 0
+        if self.limited and free.any():
+            limits = (terms.move_limits / p.input_scale)[free[:-1]][:, self.limited]
+            low[free, : len(self.limited)], high[free, : len(self.limited)] = -limits, limits
+        # a price of zero would leave the slack without a bound from above
+        factors = np.append(np.where(terms.prices > 0.0, terms.prices, 1.0), [0.0])[table.price]
+        factors *= terms.weights[:, np.newaxis]
+        return Rows(low, high, table.l1 * factors, table.l2 * factors)
 
-    def _function(self, node: int, kind: str) -> Any:
-        name = f"{kind}_{self.key(node)}"
+    def _table(self) -> _Table:
+        if self._rows is None:
+            p, nodes = self.problem, range(len(self.problem.stages) + 1)
+            moves = np.array([self.moves(k) for k in nodes])
+            numbers = [p.constraint_numbers_at(k) for k in nodes]
+            shape = (len(numbers), max(1, *(len(n) + m for n, m in zip(numbers, moves, strict=True))))
+            table = _Table(
+                moves,
+                *(np.full(shape, sign * np.inf) for sign in (-1, 1)),
+                *(np.zeros(shape) for _ in range(2)),
+                *(np.full(shape, -1) for _ in range(2)),
+            )
+            for k, (m, found) in enumerate(zip(moves, numbers, strict=True)):
+                for i, number in enumerate(found):
+                    soft = p.soft_constraints[number]
+                    table.lower[k, m + i], table.upper[k, m + i] = soft.lower / soft.scale, soft.upper / soft.scale
+                    table.constraint[k, m + i] = table.price[k, i] = number
+                    table.l1[k, i], table.l2[k, i] = soft.l1, soft.l2
+            self._rows = table
+        return self._rows
+
+    def _function(self, stage: int, kind: str) -> Any:
+        name = f"{kind}_{self.key(stage)}"
         if name not in self._made:
-            self._made[name] = self._build(node, kind, name)
+            self._made[name] = self._build(stage, kind, name)
         return self._made[name]
 
-    def _build(self, node: int, kind: str, name: str) -> Any:
+    def _build(self, stage: int, kind: str, name: str) -> Any:
         p, sx = self.problem, casadi.SX
         x, v, u = sx.sym("x", p.nx), sx.sym("v", p.nu), sx.sym("u", p.nu)
-        pr, duration, weight = sx.sym("pr", p.np + p.ny), sx.sym("duration"), sx.sym("weight")
+        pr = sx.sym("pr", p.np + p.ny)
+        duration, weight, share = (sx.sym(name) for name in ("duration", "weight", "share"))
         parameters, reference = pr[: p.np], pr[p.np :]
-        last = node == len(p.stages)
-        held = last or p.stages[node].held
+        last = stage == len(p.stages)
+        held = last or p.stages[stage].held
         applied = v if held else u
         state, inputs = x * p.state_scale, applied * p.input_scale
-        soft = p.constraints_at(node)
+        soft = p.constraints_at(stage)
         symbols = casadi.vertcat(p.x, p.u, p.p)
         values = casadi.vertcat(state, inputs, parameters)
         economic = p.terminal_economic if last else p.economic
@@ -89,12 +149,12 @@ class StageFunctions:
         squares = casadi.sqrt(weight * (p.terminal_weights if last else p.output_weights)) * tracked
         if not held:
             move = u - v
-            squares = casadi.vertcat(squares, np.sqrt(p.move_weights) * p.input_scale * move)
+            squares = casadi.vertcat(squares, casadi.sqrt(share) * np.sqrt(p.move_weights) * p.input_scale * move)
             rows = casadi.vertcat(*(move[i] for i in self.limited), rows)
         linear = weight * outputs[p.ny]
-        arguments = [x, v, u, pr, duration, weight]
+        arguments = [x, v, u, pr, duration, weight, share]
         following = (
-            x if last else p.next_state(state, inputs, parameters, duration, p.stages[node].substeps) / p.state_scale
+            x if last else p.next_state(state, inputs, parameters, duration, p.stages[stage].substeps) / p.state_scale
         )
         if kind == "rolled":
             return casadi.Function(name, arguments, [following, rows, casadi.sumsqr(squares) / 2 + linear])
@@ -112,6 +172,6 @@ class StageFunctions:
             *(rows, rows_by_w[:, nu:], rows_by_w[:, :nu]),
         ]
         # the first stage has no states that are free, the last no dynamics
-        unused = {1, 4, 5, 7, 9} if node == 0 else {0, 1, 2} if last else set()
+        unused = {1, 4, 5, 7, 9} if stage == 0 else {0, 1, 2} if last else set()
         results = [sx(0, 1) if i in unused else casadi.densify(r) for i, r in enumerate(results)]
         return casadi.Function(name, arguments, results)
