@@ -58,8 +58,7 @@ class Horizon:
 
     def durations(self, remaining: float = math.inf) -> FloatArray:
         """Of each stage in s, shape (K,), with ``remaining`` s until the harvest."""
-        durations = self._fixed if self.batch is None else self._shared(remaining)
-        return np.asarray(durations)
+        return self._shared(remaining) if self.batch is not None else np.asarray(self._fixed)
 
     def _shared(self, remaining: float) -> FloatArray:
         left = max(remaining, 1e-3 * self.period)

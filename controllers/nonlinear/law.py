@@ -34,14 +34,16 @@ class LawOptions:
 
     Args:
         grid: stage lengths in periods; of a batch only their number counts.
-        integration_step: longest Runge-Kutta step in s; None: the model's own.
+        integration_step: longest integration step in s; None: the model's own, in a batch such that the longest stage
+            has four.
         engine: see `controllers.nonlinear.engines`.
         passes: iterations of the engine a solve, each judged by the objective; None: 1, or 5 with economic terms.
         estimator: ``ekf`` or ``mhe``.
         window: of MHE, in periods.
         memory: how old a value may be, in periods.
-        start: state at the time 0; an estimator that begins later begins where the model goes from there under the
-            inputs then in force. None: at rest under them.
+        start: state that an estimator begins with; None: at rest under the inputs in force.
+        from_zero: ``start`` is the state at the time 0; an estimator that begins later begins where the model goes from
+            there under the inputs then in force.
         start_std: its standard deviations; None: a tenth of the nominals.
         target: whether a steady target is sought; None: where the horizon recedes.
         spread: whether predictions carry their standard deviation.
@@ -56,6 +58,7 @@ class LawOptions:
     memory: int = 0
     start: FloatArray | None = None
     start_std: FloatArray | None = None
+    from_zero: bool = False
     target: bool | None = None
     spread: bool = True
 
@@ -91,9 +94,10 @@ class NonlinearLaw:
         self.options = o = options or LawOptions()
         self.specification = s = specification
         period = process.period
-        step = o.integration_step
-        if step is None or process.advance is None:
-            step = period if process.advance is None else period / process.substeps
+        step = period if process.advance is None else o.integration_step or period / process.substeps
+        if s.batch is not None and process.advance is not None and o.integration_step is None:
+            # stages of a batch are long, and what is unrolled takes long to compile
+            step = max(step, float(Horizon(period, o.grid, step, s.batch).durations(s.batch.latest).max()) / _STEPS)
         self._horizon = Horizon(period, o.grid, step, s.batch)
         self._resolution = step
         self._known = {k.input: k for k in s.known}
@@ -414,7 +418,8 @@ class NonlinearLaw:
         nominal, start = np.array([x.nominal for x in process.states]), self.options.start
         low, high = (np.array([getattr(x, side) for x in process.states]) for side in ("low", "high"))
         state = np.clip(nominal if start is None else np.asarray(start, dtype=np.float64), low, high)
-        for _ in range(_LONGEST if start is None else min(_LONGEST, round(time / process.period))):
+        elapsed = round(time / process.period) if self.options.from_zero else 0
+        for _ in range(_LONGEST if start is None else min(_LONGEST, elapsed)):
             found = process.step(state, inputs, [v for _, v in process.parameters])
             after: FloatArray = np.asarray(found, dtype=np.float64).ravel()
             if not np.isfinite(after).all() or (np.abs(after) > 1e3 * nominal).any():
@@ -446,6 +451,8 @@ class NonlinearLaw:
         self._now, self._harvest, self._solved_at = (float(t) for t in snapshot["times"])
 
 
+#: Integration steps in the longest stage of a batch, where nobody says.
+_STEPS = 4
 #: Periods over which the model is run to where it starts.
 _LONGEST = 3000
 _OUTCOME = {"INFEASIBLE": Outcome.INFEASIBLE, "FAILED": Outcome.FAILED, "NOT_FINITE": Outcome.NOT_FINITE}

@@ -85,7 +85,7 @@ class KnownConfig(Config):
 
 
 class InitialConfig(Config):
-    """A state at the start, in the state's unit."""
+    """A state when the estimator begins, in the state's unit; without any the model's start is that at the time 0."""
 
     value: float | None = None
     std: float | None = Field(default=None, ge=0.0)
@@ -110,6 +110,7 @@ class NonlinearSection(CommonConfig):
     batch: BatchConfig | None = None
     known: dict[str, KnownConfig] = Field(default_factory=dict)
     initial: dict[str, InitialConfig] = Field(default_factory=dict)
+    target: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -395,6 +396,8 @@ class _Builder:
             memory=0 if c.memory is None else round(positive(c.memory, "s", context, "memory") / period),
             start=start,
             start_std=std,
+            from_zero=not c.initial,
+            target=c.target,
         )
 
 
