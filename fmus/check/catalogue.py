@@ -126,6 +126,9 @@ _CHECKS = (
     Check("dependencies", _of_equations("dependencies"), unless=_no_dependencies, interface=MODEL_EXCHANGE),
 )
 
+#: Every dynamic check by name.
+NAMES = tuple(check.name for check in _CHECKS)
+
 
 def checks(version: int, interface: str, *, first: bool = True) -> dict[str, Check]:
     """The dynamic checks of an interface, by name, in order. ``first`` says that no other comes before it."""

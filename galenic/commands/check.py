@@ -21,6 +21,8 @@ EPILOG = """Examples:
 
     galenic check from_supplier/*.fmu --json verdicts.json
 
+    galenic check fmus/tablet_press.fmu --only run --only "state machine"
+
 A failed check makes the exit status 1; a warning does not."""
 
 _STYLE = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
@@ -37,6 +39,10 @@ def check(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the verdicts as JSON.")
     ] = None,
     time_limit: Annotated[float, typer.Option(min=1.0, help="Seconds that each run of an FMU may take.")] = 30.0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECK", help="Of the checks that run the FMU, only this one. May be given again."),
+    ] = None,
 ) -> None:
     """Check whether FMUs are sound, a verdict a line: file, description, binaries, and how they behave when run.
 
@@ -50,7 +56,7 @@ def check(
 
     console = output()
     # all before the first, which may take a minute
-    checks = [(file, check_fmu(file, time_limit=time_limit)) for file in files]
+    checks = [(file, check_fmu(file, time_limit=time_limit, only=only or ())) for file in files]
     if json_file is not None and not json_file.absolute().parent.is_dir():
         raise GalenicError(f"--json: there is no folder '{json_file.parent}'", cure="create it first")
     found: dict[str, list[Verdict]] = {}

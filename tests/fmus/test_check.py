@@ -3,6 +3,7 @@ from __future__ import annotations
 import stat
 import zipfile
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -14,13 +15,14 @@ from odd_fmu import BINARY, DESCRIPTION, binary, write_odd_fmu
 from fmus import GalenicError, build_fmu, unit_model
 from fmus.check import Outcome, Verdict, check_fmu
 from fmus.check.binary import read_binary
+from fmus.check.catalogue import NAMES
 
 UNITS = ("loss_in_weight_feeder", "continuous_blender", "feed_frame", "tablet_press")
 
 
-def verdicts(file: Path, time_limit: float = 20.0) -> dict[str, Verdict]:
+def verdicts(file: Path, time_limit: float = 20.0, only: Collection[str] = ()) -> dict[str, Verdict]:
     """By check; of an FMU with several interfaces by interface and check."""
-    found = list(check_fmu(file, time_limit=time_limit))
+    found = list(check_fmu(file, time_limit=time_limit, only=only))
     several = len({v.interface for v in found if v.interface}) > 1
     by_name = {f"{v.interface}: {v.check}" if several and v.interface else v.check: v for v in found}
     assert len(by_name) == len(found)
@@ -66,7 +68,8 @@ def test_a_sound_fmu_of_another_tool_passes_every_check(tmp_path: Path) -> None:
     ],
 )
 def test_a_fault_is_found_and_named(tmp_path: Path, fault: str, check: str, says: str) -> None:
-    found = verdicts(write_odd_fmu(tmp_path / "odd.fmu", fault))
+    only = ["instantiation", *({check} & set(NAMES))]
+    found = verdicts(write_odd_fmu(tmp_path / "odd.fmu", fault), only=only)
     assert found[check].outcome == Outcome.FAILED
     assert says in found[check].found
     assert found["archive"].outcome == found["instantiation"].outcome == Outcome.OK
@@ -136,7 +139,7 @@ def test_a_missing_binary_is_a_failure_and_nothing_runs(tmp_path: Path) -> None:
 
 def test_a_binary_in_the_wrong_folder_and_one_that_is_none_are_failures(tmp_path: Path) -> None:
     files = {"binaries/aarch64-linux/odd.so": binary(), "binaries/win64/odd.dll": b"no library", BINARY: binary()}
-    found = verdicts(write_odd_fmu(tmp_path / "odd.fmu", files=files))
+    found = verdicts(write_odd_fmu(tmp_path / "odd.fmu", files=files), only=["instantiation", "run"])
     assert "not for aarch64-linux" in found["binary aarch64-linux"].found
     assert found["binary win64"].found == "it is no shared library"
     assert found["run"].outcome == Outcome.OK
@@ -154,7 +157,7 @@ def test_a_binary_in_the_wrong_folder_and_one_that_is_none_are_failures(tmp_path
     ],
 )
 def test_faults_of_the_description_are_named(tmp_path: Path, replace: tuple[str, str], check: str, says: str) -> None:
-    found = verdicts(write_odd_fmu(tmp_path / "odd.fmu", replace=replace))
+    found = verdicts(write_odd_fmu(tmp_path / "odd.fmu", replace=replace), only=["instantiation"])
     assert found[check].outcome in {Outcome.FAILED, Outcome.WARNING}
     assert says in found[check].found
 
@@ -174,6 +177,12 @@ def test_an_fmu_that_needs_its_tool_is_not_blamed_for_running_nowhere_else(tmp_p
 def test_a_missing_file_is_an_error_of_the_user(tmp_path: Path) -> None:
     with pytest.raises(GalenicError, match="there is no FMU file"):
         check_fmu(tmp_path / "none.fmu")
+
+
+def test_an_unknown_check_is_an_error_of_the_user(tmp_path: Path) -> None:
+    with pytest.raises(GalenicError, match="there is no dynamic check 'runs'") as caught:
+        check_fmu(write_odd_fmu(tmp_path / "odd.fmu"), only=["runs"])
+    assert "run" in str(caught.value.cure)
 
 
 def test_a_damaged_binary_is_a_verdict_whatever_the_damage() -> None:
