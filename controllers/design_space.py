@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from controllers.design_space_back_off import BackOff, read_back_off
 from controllers.design_space_box import inscribed_box
 from controllers.design_space_ranges import Range, read_ranges
 from controllers.design_space_region import Region, check_box, read_region
 from cosim.yaml_lines import read_yaml
 from fmus.errors import GalenicError, nearest
 
-__all__ = ["DesignSpace", "Range", "Region"]
+__all__ = ["BackOff", "DesignSpace", "Range", "Region"]
 
 SCHEMA = "galenic/1"
 
@@ -36,6 +37,7 @@ class DesignSpace:
         description: one line for people.
         file: where it was read.
         region: what is more than the box, or None.
+        back_off: by how much a controller keeps off the edge, or None.
     """
 
     setpoints: Mapping[str, Range]
@@ -43,6 +45,7 @@ class DesignSpace:
     description: str = ""
     file: Path | None = None
     region: Region | None = None
+    back_off: BackOff | None = None
 
     @classmethod
     def load(cls, file: Path | str) -> DesignSpace:
@@ -56,7 +59,7 @@ class DesignSpace:
         if not isinstance(data, dict):
             raise source.error((), "a design space is a mapping", "start with 'setpoints:'")
         known = {"design_space", "description", "setpoints", "critical_quality_attributes", "region",
-                 "proven_acceptable_ranges", "provenance", "samples"}  # fmt: skip
+                 "proven_acceptable_ranges", "back_off", "provenance", "samples"}  # fmt: skip
         for key in data:
             if key not in known:
                 raise source.error((key,), f"unknown key '{key}'", nearest(str(key), known))
@@ -75,13 +78,32 @@ class DesignSpace:
             raise source.error(("setpoints",) if setpoints else ("region",), error.message, error.cure) from error
         if not setpoints:
             raise source.error((), "there are no setpoints", "add 'setpoints: {signal: {min: .., max: .., unit: ..}}'")
+        attributes = ("critical_quality_attributes",)
+        limits = read_ranges(source, attributes, data.get("critical_quality_attributes"), both=False)
         return cls(
             setpoints,
-            read_ranges(source, ("critical_quality_attributes",), data.get("critical_quality_attributes"), both=False),
+            limits,
             str(data.get("description") or ""),
             Path(file),
             region,
+            read_back_off(source, limits),
         )
+
+    @property
+    def soft_limits(self) -> Mapping[str, Range]:
+        """Limits of the critical quality attributes with the back-off taken off: what a controller keeps to."""
+        limits = self.critical_quality_attributes
+        return limits if self.back_off is None else self.back_off.tightened(limits)
+
+    def hard_ranges(self, moved: Collection[str]) -> Mapping[str, Range]:
+        """Ranges of setpoints for a controller that moves ``moved``.
+
+        Where all setpoints of the region are among them, it may go anywhere in the region's domain, and has to keep to
+        the region (`controllers.design_space_constraint`); else the box inside the region is what it may use.
+        """
+        if self.region is None or any(name not in moved for name in self.region.domain):
+            return self.setpoints
+        return {**self.setpoints, **self.region.domain}
 
     def contains(self, values: Mapping[str, float], *, attributes: bool = False) -> bool:
         """Whether every given setpoint (with ``attributes``: also every attribute) is inside.

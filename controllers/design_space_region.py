@@ -99,11 +99,32 @@ class ProbabilityRegion:
     def margin(self, points: FloatArray) -> FloatArray:
         """In logits."""
         asked = math.log(self.at_least / (1.0 - self.at_least))
-        result: FloatArray = self.logit(points) - self._quantile * self.standard_error(points) - asked
+        result: FloatArray = self.logit(points) - self.quantile * self.standard_error(points) - asked
         return result
 
+    def tangent(self, point: FloatArray) -> tuple[float, FloatArray]:
+        """Margin at a point (n,), and its gradient in logits per unit of each setpoint, shape (n,)."""
+        middle, half, first, second = self._frame
+        z, n = (point - middle) / half, len(point)
+        phi = np.concatenate([[1.0], z, z[first] * z[second]])
+        spread = self.covariance @ phi
+        error = math.sqrt(max(float(phi @ spread), 0.0))
+        asked = math.log(self.at_least / (1.0 - self.at_least))
+        margin = float(self.coefficients @ phi) - self.quantile * error - asked
+        weights = self.coefficients - (self.quantile / error * spread if error > 0.0 else 0.0)
+        slopes = weights[1 : n + 1].copy()
+        np.add.at(slopes, first, weights[n + 1 :] * z[second])
+        np.add.at(slopes, second, weights[n + 1 :] * z[first])
+        return margin, slopes / half
+
     @cached_property
-    def _quantile(self) -> float:
+    def _frame(self) -> tuple[FloatArray, FloatArray, Any, Any]:
+        low, high = (np.array([getattr(r, side) for r in self.domain.values()]) for side in ("min", "max"))
+        return (low + high) / 2.0, (high - low) / 2.0, *np.triu_indices(len(low))
+
+    @cached_property
+    def quantile(self) -> float:
+        """Of the normal distribution at ``confidence``."""
         from statistics import NormalDist
 
         return NormalDist().inv_cdf(self.confidence)
