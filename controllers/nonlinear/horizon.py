@@ -51,14 +51,16 @@ class Horizon:
             raise GalenicError("a horizon needs stages of one period or more", cure="give 'grid' lengths from 1 on")
         self.period, self.batch, self.stages = period, batch, len(grid)
         self.head = min(head, self.stages - 1)
-        self._fixed = period * np.array(grid, dtype=np.float64)
+        self._fixed: FloatArray = period * np.array(grid, dtype=np.float64)
         longest = self._fixed if batch is None else self._shared(batch.latest)
         #: applications of the map in each stage
         self.counts = tuple(max(1, math.ceil(d / step - 1e-9)) for d in longest)
 
     def durations(self, remaining: float = math.inf) -> FloatArray:
         """Of each stage in s, shape (K,), with ``remaining`` s until the harvest."""
-        return self._shared(remaining) if self.batch is not None else np.asarray(self._fixed)
+        if self.batch is None:
+            return self._fixed
+        return self._shared(remaining)
 
     def _shared(self, remaining: float) -> FloatArray:
         left = max(remaining, 1e-3 * self.period)
@@ -66,7 +68,7 @@ class Horizon:
         if each <= self.period:
             return np.full(self.stages, each)
         rest = (left - self.head * self.period) / (self.stages - self.head)
-        return np.r_[np.full(self.head, self.period), np.full(self.stages - self.head, rest)]
+        return np.asarray(np.r_[np.full(self.head, self.period), np.full(self.stages - self.head, rest)])
 
 
 def mean_over(known: KnownInput, starts: FloatArray, ends: FloatArray) -> FloatArray:

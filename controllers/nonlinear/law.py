@@ -131,6 +131,7 @@ class NonlinearLaw:
         self._now = 0.0
         self._harvest = s.batch.duration if s.batch else math.inf
         self._solved_at = -math.inf
+        self._misses = 0
         self._told: dict[str, float] = {}
         #: measured known inputs: name, index of the port that is read, and model = factor * port + offset
         self.known_ports: tuple[tuple[str, int, float, float], ...] = ()
@@ -243,8 +244,10 @@ class NonlinearLaw:
         n = len(self.model.process.states)
         known = self._others_by_stage(time, ends)
         target: SteadyTarget | None = None
-        if self._target is not None:
+        if self._target is not None and (self._misses < _MISSES or self._misses % _MISSES == 0):
             target = self._target.solve(state[:n], state[n:], previous, known[0], now_reference, on)
+        if self._target is not None:  # where there is no rest, as in a batch, it is looked for now and then
+            self._misses = 0 if target is not None and target.found else self._misses + 1
         answer = self._planner.solve(
             state=state,
             previous=np.clip(previous, self._low - 0.99 * self._room, self._high + 0.99 * self._room),
@@ -266,7 +269,7 @@ class NonlinearLaw:
         if not told.finite:
             self.reset()
             return self._nothing(Outcome.FAILED, "the model has no finite answer under the plan")
-        decisions = {} if target is None else {"target": float(target.found)}
+        decisions = {} if self._target is None else {"target": float(target is not None and target.found)}
         if s.batch is not None:
             if self._chooser is not None:
                 self._harvest = self._chooser.choose(
@@ -377,7 +380,7 @@ class NonlinearLaw:
     def reset(self) -> None:
         """Forget the last plan and what solvers keep, not the estimate."""
         self._planner.reset()
-        self._solved_at = -math.inf
+        self._solved_at, self._misses = -math.inf, 0
         if self._target is not None:
             self._target.reset()
 
@@ -439,6 +442,7 @@ class NonlinearLaw:
             "planner": self._planner.snapshot(),
             "told": dict(self._told),
             "times": [self._now, self._harvest, self._solved_at],
+            "misses": self._misses,
         }
 
     def recall(self, snapshot: Mapping[str, Any]) -> None:
@@ -447,10 +451,12 @@ class NonlinearLaw:
         if self._target is not None:
             self._target.recall(snapshot["target"])
         self._planner.recall(snapshot["planner"])
-        self._told = dict(snapshot["told"])
+        self._told, self._misses = dict(snapshot["told"]), int(snapshot["misses"])
         self._now, self._harvest, self._solved_at = (float(t) for t in snapshot["times"])
 
 
+#: After so many solves without a target it is looked for that seldom.
+_MISSES = 8
 #: Integration steps in the longest stage of a batch, where nobody says.
 _STEPS = 4
 #: Periods over which the model is run to where it starts.

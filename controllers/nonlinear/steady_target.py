@@ -172,12 +172,13 @@ class SteadyTargetOptimizer:
         if not self._evaluate.run():
             return math.inf
         drift, _, y, _, value, _ = self._evaluate.results
-        e = np.abs(y[self._tracked] - references) / self._scale_t
-        rest = (u - ideal) / self._size_u
-        over = np.maximum(y[self._limited] - self._limits[:, 1], self._limits[:, 0] - y[self._limited])
-        over = np.maximum(over / self._scale_l, 0.0) * on
-        cost = self._weight @ (e + e**2 / 2) + self._pull @ rest**2 + self._price @ (over + 0.005 * over**2)
-        return float(cost + _DRIFT * np.abs(drift / self._size_x).sum() + value[0])
+        with np.errstate(over="ignore", invalid="ignore"):
+            e = np.abs(y[self._tracked] - references) / self._scale_t
+            rest = (u - ideal) / self._size_u
+            over = np.maximum(y[self._limited] - self._limits[:, 1], self._limits[:, 0] - y[self._limited])
+            over = np.maximum(over / self._scale_l, 0.0) * on
+            cost = self._weight @ (e + e**2 / 2) + self._pull @ rest**2 + self._price @ (over + 0.005 * over**2)
+            return float(cost + _DRIFT * np.abs(drift / self._size_x).sum() + value[0])
 
     def _step(self, u: FloatArray, data: tuple[FloatArray, ...]) -> tuple[FloatArray, FloatArray] | None:
         """The QP at the point that was evaluated last, in scaled changes (x, u, e+, e-, l, drift+, drift-)."""
