@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,12 +18,16 @@ from fmus.errors import GalenicError
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Inputs of each block, absolute, shape (blocks, m); to be used only where ``converged``."""
+class Moves:
+    """Inputs of each block, absolute, shape (blocks, m); to be used only where ``converged``.
+
+    ``parts`` has the parts of the first move, shape (m,) each, see `DynamicOptimizer.first_move`.
+    """
 
     inputs: FloatArray
     converged: bool
     message: str = ""
+    parts: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def move_blocks(control_steps: int) -> list[int]:
@@ -119,6 +123,8 @@ class DynamicOptimizer:
         for k in range(steps):
             power, driven = power @ surrogate.a, surrogate.a @ driven + disturbances.b
             self._free_x[k], self._free_d[k] = c @ power, cd + c @ driven
+        self._index = index
+        self._hold = self._theta.reshape(steps, len(index), len(blocks), m).sum(axis=2)
         self._scale, self._y0, self._input_scale = scale, surrogate.y0[index] / scale, input_scale
 
     def _build(self, steps: int, blocks: Sequence[int], solver: str) -> None:
@@ -149,6 +155,11 @@ class DynamicOptimizer:
         a = np.vstack([np.hstack([rows, -slack]), np.hstack([rows, slack]), moves])
         self._move_rows = np.array([inputs[j].max_move / inputs[j].scale for _ in range(1, nb) for j in moving])
         self._qp = QuadraticProgram(h, a, solver=solver)
+        first = np.linalg.inv(h[:nu, :nu])[:m]
+        self._feedback = -(first @ self._gradient).reshape(m, steps, len(outputs))
+        self._toward_rest = (first * self._rest).reshape(m, nb, m).sum(axis=1)
+        names = [self._surrogate.outputs[y.index].name for y in outputs]
+        self._tracked = [(i, names[i]) for i, y in enumerate(outputs) if y.tracked]
 
     def reset(self) -> None:
         """Forget the last answer."""
@@ -162,7 +173,7 @@ class DynamicOptimizer:
         """Start from an answer that `snapshot` gave."""
         self._qp.recall(snapshot)
 
-    def solve(self, x: FloatArray, d: FloatArray, previous: FloatArray, target: Target) -> Plan:
+    def solve(self, x: FloatArray, d: FloatArray, previous: FloatArray, target: Target, relax: int = 4) -> Moves:
         """Plan from an estimate.
 
         Args:
@@ -170,12 +181,11 @@ class DynamicOptimizer:
             d: disturbances, shape (n_d,).
             previous: inputs as applied before, absolute, shape (m,).
             target: of the target optimiser.
+            relax: limits of this rank and worse are left out.
         """
         o, scale, u0 = self._objective, self._input_scale, self._surrogate.u0
         nb, m = self._shape
-        outputs = [y.index for y in o.outputs]
-        free = self._free_x @ x + self._free_d @ d + self._y0  # (N, controlled), scaled, absolute
-        goal = target.outputs[outputs] / self._scale
+        free, goal = self._free(x, d), target.outputs[self._index] / self._scale
         low, high = (o.low - u0) / scale, (o.high - u0) / scale
         last = np.clip((previous - u0) / scale, low, high)
         move = o.max_move / scale
@@ -186,7 +196,7 @@ class DynamicOptimizer:
         ubx = np.concatenate(
             [np.minimum(high, last + move), np.tile(high, nb - 1), np.full(len(self._limited), math.inf)]
         )
-        limits = np.array([o.outputs[i].limits for i in self._limited], dtype=np.float64).reshape(-1, 2)
+        limits = np.array([o.outputs[i].limits_of(relax) for i in self._limited], dtype=np.float64).reshape(-1, 2)
         limits = limits / self._scale[self._limited][:, None]
         checked = free[self._checks][:, self._limited]
         above, below = (limits[:, 1] - checked).ravel(), (limits[:, 0] - checked).ravel()
@@ -199,4 +209,33 @@ class DynamicOptimizer:
             np.concatenate([above, infinite, self._move_rows]),
         )
         plan = u0 + scale * answer.x[: nb * m].reshape(nb, m)
-        return Plan(np.clip(plan, o.low, o.high), answer.converged, answer.message)
+        inputs = np.clip(plan, o.low, o.high)
+        if not answer.converged:
+            return Moves(inputs, False, answer.message)
+        parts = self._parts(free, goal, last, rest[:m])
+        parts["constraints"] = inputs[0] - (u0 + scale * last) - sum(parts.values())
+        return Moves(inputs, True, answer.message, parts)
+
+    def first_move(self, x: FloatArray, d: FloatArray, previous: FloatArray, target: Target) -> dict[str, FloatArray]:
+        r"""The parts of the first move where no bound, move limit or soft limit is heard, shape (m,) each.
+
+        With e = free + Theta u_{k-1} - y_target, what would be off if the inputs stayed, the optimum is linear in e:
+
+            u_0 - u_{k-1} = - [H^-1 Theta' W e]_0 + [H^-1 R (u_target - u_{k-1})]_0
+
+        so each output has its part, by its name, and the resting values of the inputs have theirs.
+        """
+        scale, u0 = self._input_scale, self._surrogate.u0
+        goal = target.outputs[self._index] / self._scale
+        return self._parts(self._free(x, d), goal, (previous - u0) / scale, (target.inputs - u0) / scale)
+
+    def _free(self, x: FloatArray, d: FloatArray) -> FloatArray:
+        """Controlled outputs under resting inputs, shape (N, controlled), scaled, absolute."""
+        return np.asarray(self._free_x @ x + self._free_d @ d + self._y0)
+
+    def _parts(self, free: FloatArray, goal: FloatArray, last: FloatArray, rest: FloatArray) -> dict[str, FloatArray]:
+        off = free + self._hold @ last - goal
+        by_output = np.einsum("jki,ki->ij", self._feedback, off) * self._input_scale
+        parts = {name: by_output[i] for i, name in self._tracked}
+        parts["resting inputs"] = self._input_scale * (self._toward_rest @ (rest - last))
+        return parts

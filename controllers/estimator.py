@@ -115,6 +115,8 @@ class Estimator:
         self.state: FloatArray = np.zeros(size)
         self.covariance: FloatArray = self._start.copy()
         self._rejections = [0] * len(measurements)
+        #: Of the last `correct`, in standard deviations; NaN where no value came. Shape (number of measurements,).
+        self.innovations: FloatArray = np.full(len(measurements), math.nan)
 
     def _start_covariance(self, half: FloatArray) -> FloatArray:
         """Wide: inputs off by a tenth of the domain, disturbances by an hour of wandering, levels anywhere."""
@@ -189,6 +191,7 @@ class Estimator:
         """
         used = [False] * len(self._measurements)
         y0 = self._surrogate.y0
+        self.innovations = np.full(len(self._measurements), math.nan)
         for i, m in enumerate(self._measurements):
             if (fresh is not None and not fresh[i]) or not math.isfinite(values[i]):
                 continue
@@ -196,6 +199,7 @@ class Estimator:
             ph = self.covariance @ h
             variance = float(h @ ph) + float(self.measurement_variance[i])
             innovation = float(values[i]) - float(y0[m.output]) - float(h @ self.state)
+            self.innovations[i] = innovation / math.sqrt(variance)
             if (
                 m.gate is not None
                 and innovation**2 > m.gate**2 * variance

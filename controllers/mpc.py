@@ -1,215 +1,193 @@
-"""Offset-free linear model predictive control that supervises the regulatory loops."""
+"""Model predictive control that supervises the regulatory loops: the ports around a shell around a control law."""
 
 from __future__ import annotations
 
-import enum
 import math
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from controllers.base import SampledController
-from controllers.disturbance_model import output_scale
-from controllers.dynamic import DynamicOptimizer
-from controllers.estimator import Estimator
-from controllers.mpc_config import MPCSettings
-from controllers.target import TargetOptimizer
-from cosim.component import ControllerContext, FloatArray, Port
-
-
-class Status(enum.IntEnum):
-    """Why the controller's answer is in force or not: its output ``status``."""
-
-    SOLVED = 0
-    WAITING = 1  # before start_after; the estimator runs
-    MEASUREMENT_MISSING = 2  # more values in a row not finite, or absurd, than max_missed
-    TARGET_FAILED = 3
-    DYNAMIC_FAILED = 4
-    NOT_FINITE = 5  # reference or estimate
+from controllers.mpc_config import build
+from controllers.operation.advice import AnswerFile, Ask
+from controllers.operation.border import Border
+from controllers.operation.law import ControlLaw
+from controllers.operation.margin import margin_of
+from controllers.operation.reasons import Mode, StepReason
+from controllers.operation.record import Recorder, record_file
+from controllers.operation.section import label_of
+from controllers.operation.shell import Shell, Step
+from cosim.component import ControllerContext, Port
 
 
 class MPCController(SampledController):
-    r"""Estimator, target optimiser and dynamic optimiser in one controller.
+    r"""Estimates, plans and answers for what it sets; the law is linear (`surrogate:`) or nonlinear (`model:`).
 
-    In each period, with the inputs u_{k-1} that were applied in the last one,
+    In each period `controllers.operation.shell.Shell` makes one step: the estimate follows what was applied and what
+    arrived, the law plans, and the mode and the fallback ladder decide what is in force. Whatever happens, the outputs
+    are inside their bounds and the record has a reason. While the controller is not in force, its outputs are the
+    ``fallback`` inputs (what the supervised loops would do), ``active`` is 0, and the estimate follows them, so that
+    taking over is bumpless; so is the start, from the inputs that are in force.
 
-        1. (x, d) <- Kalman filter (x, d; u_{k-1}, fresh measurements)                 `controllers.estimator`
-        2. (u_t, y_t) <- steady state for d and the references, in hard bounds         `controllers.target`
-        3. U <- path from (x, d, u_{k-1}) to the target, soft quality limits           `controllers.dynamic`
-        4. u_k = first block of U
-
-    No offset: the filter has as many integrating disturbances as measured outputs, so at rest its predicted outputs
-    equal the measured ones; the target uses the same disturbances, so outputs with a reference sit on it wherever the
-    bounds allow, under any constant disturbance and any mismatch that leaves the loop stable (Muske & Badgwell 2002,
-    Pannocchia & Rawlings 2003).
-
-    An answer is used only when both programs fulfil their optimality conditions. Otherwise, or while a measurement is
-    missing, the outputs are the ``fallback`` inputs (what the supervised loops would do, inside the hard bounds; the
-    last value where nothing is connected), ``active`` is 0, ``failures`` counts, and the programs forget their last
-    answer. The filter runs on with what was applied, so coming back is bumpless; so is the start, from the inputs that
-    are in force. Nothing leaves the controller outside the hard bounds.
-
-    Ports: in ``<output>.measured``, ``<output>.sample``, ``<output>.setpoint``, ``fallback.<target>``; out one for each
-    target, ``active``, ``status`` (`Status`), ``failures``, ``solve_time``, and for each controlled output
-    ``<output>.estimate``, ``.reference``, ``.target``, and for each disturbance ``disturbance.<name>``.
+    Ports: in ``<output>.measured``, ``<output>.sample``, ``<output>.quality``, ``<output>.setpoint``,
+    ``fallback.<target>``, ``mode`` (`Mode`); out one for each target, ``active``, ``mode_in_force``, ``rung`` (`Rung`),
+    ``reason`` and ``status`` (`StepReason`; ``status`` has its first six only), ``failures``, ``missed_deadlines``,
+    ``alarm``, ``mismatch``, ``solve_time``, ``design_space_margin``; for each controlled output ``<output>.estimate``,
+    ``.reference``, ``.target``, for each disturbance ``disturbance.<name>``, and what the law decides beside.
 
     Args:
         name: the controller's name.
-        settings: model, objective and channels in the surrogate's units.
+        law: what plans.
+        border: its ports and how it is operated.
     """
 
-    remembered = ("_applied", "_seen", "_missed")
-
-    def __init__(self, name: str, settings: MPCSettings) -> None:
-        self._settings = s = settings
-        wiring, outputs = s.wiring, s.surrogate.outputs
-        self._active = wiring.write(Port("active", "1", 0.0, description="1: the answer is in force"))
-        self._status = wiring.write(Port("status", "1", float(Status.WAITING), description="see Status"))
-        self._failures = wiring.write(Port("failures", "1", 0.0, description="periods without an answer"))
-        self._solve_time = wiring.write(Port("solve_time", "s", 0.0, description="time of one execution"))
-        self._controlled = [y.index for y in s.objective.outputs]
-        self._tracked = [y.tracked for y in s.objective.outputs]
+    def __init__(self, name: str, law: ControlLaw, border: Border) -> None:
+        self.border, self.law = border, law
+        wiring = border.wiring
+        self._mode = wiring.read(Port("mode", "1", float(border.rules.mode), 0.0, 3.0, _MODES), None)
+        ports = {
+            "active": wiring.write(Port("active", "1", 0.0, description="1: it drives, the loops below follow")),
+            "mode": wiring.write(Port("mode_in_force", "1", float(border.rules.mode), description=_MODES)),
+            "rung": wiring.write(Port("rung", "1", 0.0, description="of the fallback ladder; 0: solved")),
+            "reason": wiring.write(Port("reason", "1", float(StepReason.WAITING), description="see StepReason")),
+            "status": wiring.write(Port("status", "1", float(StepReason.WAITING), description="reason, up to 5")),
+            "failures": wiring.write(Port("failures", "1", 0.0, description="periods without an answer")),
+            "missed": wiring.write(Port("missed_deadlines", "1", 0.0, description="periods that took too long")),
+            "alarm": wiring.write(Port("alarm", "1", 0.0, description="1: a person has to look")),
+            "mismatch": wiring.write(Port("mismatch", "1", 0.0, description="prediction errors in sigmas, smoothed")),
+            "time": wiring.write(Port("solve_time", "s", 0.0, description="time of one execution")),
+        }
+        self._ports = list(ports.values())
+        self._margin = margin_of(border.space, law.inputs)
+        self._margin_port = -1
+        if self._margin is not None:
+            self._margin_port = wiring.write(
+                Port("design_space_margin", "1", 0.0, description="distance of the setpoints to the edge; 1: middle")
+            )
+        references = {i: k for k, i in enumerate(i for i, y in enumerate(law.outputs) if y.tracked)}
         self._shown = []
-        for i in self._controlled:
-            y, label = outputs[i], outputs[i].name.rsplit(".", 1)[-1]
-            self._shown.append([wiring.write(Port(f"{label}.{what}", y.unit, y.operating_point)) for what in _SHOWN])
-        self._disturbance_ports = [wiring.write(Port(*port)) for port in _disturbance_ports(s)]
-        super().__init__(name, s.period, wiring, s.supervises)
-        for channel in s.fallbacks:  # until a supervised loop is connected there is nothing to fall back to
-            self.input_values[channel.index] = math.nan
-        self.estimator = Estimator(s.surrogate, s.disturbances, s.measurements, process_noise=s.process_noise)
-        self._target = TargetOptimizer(s.surrogate, s.disturbances, s.objective, solver=s.solver)
-        self._dynamic = DynamicOptimizer(
-            s.surrogate, s.disturbances, s.objective, steps=s.steps, blocks=s.blocks, solver=s.solver
-        )
-        self._low, self._high = s.objective.low, s.objective.high
-        self._applied: FloatArray | None = None
-        self._seen = [0.0] * len(s.measured)
-        self._missed = [0] * len(s.measured)
-        size = output_scale(s.surrogate)
-        self._plausible = [
-            (y0 - _FAR * size[m.output], y0 + _FAR * size[m.output])
-            for m, y0 in ((m, outputs[m.output].operating_point) for m in s.measurements)
+        for i in border.controlled:
+            start, unit, label = border.operating_point[i], law.outputs[i].unit, border.labels[i]
+            shown = [wiring.write(Port(f"{label}.{what}", unit, start)) for what in _SHOWN]
+            self._shown.append((*shown, i, references.get(i)))
+        self._disturbances = [
+            wiring.write(Port(f"disturbance.{_short(d.name)}", d.unit, 0.0)) for d in law.disturbances
         ]
+        self._decisions = [(n, wiring.write(Port(n, unit, start))) for n, unit, start in law.decisions]
+        super().__init__(name, border.period, wiring, border.supervises)
+        for channel in border.fallbacks:  # until a supervised loop is connected there is nothing to fall back to
+            self.input_values[channel.index] = math.nan
+        self.shell = Shell(law, border)
+        self._loop_index = np.array([c.index for c in border.fallbacks], dtype=np.intp)
+        self._loop_factor = np.array([c.factor for c in border.fallbacks])
+        self._loop_offset = np.array([c.offset for c in border.fallbacks])
+        self._target_index = np.array([c.index for c in border.targets], dtype=np.intp)
+        self._target_factor = np.array([c.factor for c in border.targets])
+        self._target_offset = np.array([c.offset for c in border.targets])
+        bounds = [(self.outputs[c.index].min, self.outputs[c.index].max) for c in border.targets]
+        self._target_low = np.array([-math.inf if low is None else low for low, _ in bounds])
+        self._target_high = np.array([math.inf if high is None else high for _, high in bounds])
+        self._record: Recorder | None = None
+        self._record_size: int | None = None
+        self._answers: AnswerFile | None = None
+        if border.rules.advisory.answers:
+            self._answers = AnswerFile(Path(border.rules.advisory.answers))
+        self._answers_read = 0
 
     @classmethod
     def from_config(cls, name: str, config: Mapping[str, Any], context: ControllerContext) -> Self:
         """Build it from its section, see `controllers.mpc_config`. Raises GalenicError at the key at fault."""
-        return cls(name, MPCSettings.from_config(config, context))
+        return cls(name, *build(config, context))
+
+    def ask_with(self, ask: Ask | None) -> None:
+        """In advisory mode, ask a person at once for each recommendation."""
+        self.shell.advisor.ask = ask
+
+    def open_record(self, folder: Path) -> None:
+        """Record each step in this folder; after `restore`, go on from where the checkpoint was."""
+        rules = self.border.rules
+        if rules.record:
+            file = record_file(folder, self.name)
+            self._record = Recorder(file, self.name, self.law, self.border, size=self._record_size)
+        if not rules.advisory.answers:
+            file = record_file(folder, self.name, "answers")
+            if self._record_size is None:
+                file.unlink(missing_ok=True)
+            self._answers = AnswerFile(file, self._answers_read)
+
+    def close_record(self) -> None:
+        """No step follows."""
+        if self._record is not None:
+            self._record.close()
+            self._record = None
 
     def state(self) -> dict[str, Any]:
         """See `SampledController.state`."""
-        parts: dict[str, Estimator | TargetOptimizer | DynamicOptimizer] = {
-            "estimator": self.estimator,
-            "target": self._target,
-            "dynamic": self._dynamic,
-        }
-        known = self._applied is not None  # before the first execution the estimator has no state
-        return {**super().state(), "parts": {name: part.snapshot() for name, part in parts.items()} if known else {}}
+        record = None if self._record is None else self._record.size
+        answers = 0 if self._answers is None else self._answers.offset
+        return {**super().state(), "shell": self.shell.snapshot(), "record": record, "answers": answers}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """See `SampledController.restore`."""
         super().restore(state)
-        if state["parts"]:
-            self.estimator.recall(state["parts"]["estimator"])
-            self._target.recall(state["parts"]["target"])
-            self._dynamic.recall(state["parts"]["dynamic"])
+        self.shell.recall(state["shell"])
+        self._record_size, self._answers_read = state["record"], state["answers"]
+        if self._answers is not None:
+            self._answers.offset = self._answers_read
 
     def do_step(self, communication_point: float, step_size: float) -> None:  # noqa: ARG002 (the contract's signature)
         """One execution at ``communication_point`` (s)."""
         began = time.perf_counter()
-        fallback = self._fallback()
-        if self._applied is None:
-            previous = np.where(np.isfinite(fallback), fallback, self._settings.start_inputs)
-            previous = np.clip(previous, self._low, self._high)
-            self.estimator.initialize(previous)
-        else:
-            previous = self._applied
-            self.estimator.predict(previous)
-        complete = self._measure()
-        references = np.array([r(self.input_values) for r in self._settings.references], dtype=np.float64)
-        answer: FloatArray | None = None
-        if not complete:
-            status = Status.MEASUREMENT_MISSING
-        elif communication_point < self._settings.start_after:
-            status = Status.WAITING
-        else:
-            status, answer = self._solve(previous, references)
-        if answer is None:
-            self._target.reset()
-            self._dynamic.reset()
-            answer = np.clip(np.where(np.isfinite(fallback), fallback, previous), self._low, self._high)
-        self._applied = answer
-        self._show(status, answer, references)
-        self.output_values[self._solve_time] = time.perf_counter() - began
+        values = self.input_values
+        loops = self._loop_factor * values[self._loop_index] + self._loop_offset
+        references = np.array([r(values) for r in self.border.references], dtype=np.float64)
+        asked = float(values[self._mode])
+        answers = self._answers.poll() if self._answers is not None and asked != Mode.OFF else ()
+        step = self.shell.step(communication_point, values, references, loops, asked, answers)
+        margin = math.nan if self._margin is None else self._margin(step.inputs)
+        self._show(step, margin)
+        spent = time.perf_counter() - began
+        self.output_values[self._ports[-1]] = spent
+        if self._record is not None:
+            self._record.write(step, self.shell, margin, spent)
 
-    def _fallback(self) -> FloatArray:
-        return np.array([c.factor * self.input_values[c.index] + c.offset for c in self._settings.fallbacks])
-
-    def _measure(self) -> bool:
-        """Correct the estimate with what is fresh; whether nothing has been missing for too long."""
-        values = np.empty(len(self._settings.measured))
-        fresh = []
-        for i, channel in enumerate(self._settings.measured):
-            value = channel.factor * float(self.input_values[channel.index]) + channel.offset
-            low, high = self._plausible[i]
-            values[i] = value if low <= value <= high else math.nan
-            if channel.sample is None:
-                is_fresh = True
-            else:
-                count = float(self.input_values[channel.sample])
-                is_fresh, self._seen[i] = count != self._seen[i], count
-            if is_fresh:
-                self._missed[i] = 0 if math.isfinite(values[i]) else self._missed[i] + 1
-            fresh.append(is_fresh)
-        self.estimator.correct(values, fresh)
-        return max(self._missed) <= self._settings.max_missed
-
-    def _solve(self, previous: FloatArray, references: FloatArray) -> tuple[Status, FloatArray | None]:
-        estimator = self.estimator
-        if not (np.isfinite(references).all() and np.isfinite(estimator.state).all()):
-            if not np.isfinite(estimator.state).all():
-                estimator.initialize(previous)
-            return Status.NOT_FINITE, None
-        target = self._target.solve(estimator.d, references)
-        if not target.converged:
-            return Status.TARGET_FAILED, None
-        for ports, i in zip(self._shown, self._controlled, strict=True):
-            self.output_values[ports[2]] = target.outputs[i]
-        plan = self._dynamic.solve(estimator.x, estimator.d, previous, target)
-        if not plan.converged:
-            return Status.DYNAMIC_FAILED, None
-        return Status.SOLVED, plan.inputs[0]
-
-    def _show(self, status: Status, inputs: FloatArray, references: FloatArray) -> None:
-        outputs, s = self.output_values, self._settings
-        for channel, value in zip(s.targets, inputs, strict=True):
-            port = self.outputs[channel.index]
-            assert port.min is not None
-            assert port.max is not None
-            outputs[channel.index] = min(max((value - channel.offset) / channel.factor, port.min), port.max)
-        outputs[self._active] = float(status is Status.SOLVED)
-        outputs[self._status] = float(status)
-        outputs[self._failures] += float(status not in (Status.SOLVED, Status.WAITING))
-        estimate, tracked = self.estimator.outputs, iter(references)
-        for ports, i, has_reference in zip(self._shown, self._controlled, self._tracked, strict=True):
-            outputs[ports[0]] = estimate[i]
-            outputs[ports[1]] = next(tracked) if has_reference else math.nan
-        outputs[self._disturbance_ports] = self.estimator.d
+    def _show(self, step: Step, margin: float) -> None:
+        outputs, shell = self.output_values, self.shell
+        targets = (step.inputs - self._target_offset) / self._target_factor
+        outputs[self._target_index] = np.minimum(np.maximum(targets, self._target_low), self._target_high)
+        outputs[self._ports[:-1]] = (
+            step.active,
+            step.mode,
+            step.rung,
+            step.reason,
+            step.reason if step.reason <= StepReason.NOT_FINITE else StepReason.SOLVED,
+            shell.failures,
+            shell.missed_deadlines,
+            step.alarm,
+            shell.monitor.size,
+        )
+        if self._margin is not None:
+            outputs[self._margin_port] = margin
+        estimate, plan = shell.law.estimate, step.plan
+        for estimated, reference, target, i, k in self._shown:
+            outputs[estimated] = estimate[i]
+            outputs[reference] = math.nan if k is None else step.references[k]
+            if plan is not None and len(plan.target_outputs):
+                outputs[target] = plan.target_outputs[i]
+        outputs[self._disturbances] = shell.law.disturbance_estimate
+        for name, port in self._decisions:
+            if plan is not None and name in plan.decisions:
+                outputs[port] = plan.decisions[name]
 
 
-#: A value further from the operating point than this many times the output's size is no measurement.
-_FAR = 100.0
 _SHOWN = ("estimate", "reference", "target")
+_MODES = "0 off, 1 shadow, 2 advisory, 3 closed"
 
 
-def _disturbance_ports(settings: MPCSettings) -> list[tuple[str, str, float]]:
-    """Name, unit and start of the port of each disturbance; a ramp is shown as the rise in one period."""
-    s, result = settings.surrogate, []
-    for d in settings.disturbances.disturbances:
-        item = s.inputs[s.input_index(d.signal)] if d.kind == "input" else s.outputs[s.output_index(d.signal)]
-        suffix = ".ramp" if d.kind == "ramp" else ""
-        result.append((f"disturbance.{d.signal.rsplit('.', 1)[-1]}{suffix}", item.unit, 0.0))
-    return result
+def _short(disturbance: str) -> str:
+    """The last name of a disturbance's signal, with what follows it: ``level.ramp`` of ``feed_frame.level.ramp``."""
+    signal, dot, suffix = disturbance.rpartition(".")
+    return f"{label_of(signal)}.{suffix}" if dot and suffix == "ramp" else label_of(disturbance)

@@ -24,6 +24,7 @@ class ControlledOutput:
         limits: soft limits; infinite where there is none.
         limit_weight: of leaving them, in units of ``scale``.
         scale: the deviation that counts as one, in the output's unit.
+        rank: of the limits, see `controllers.operation.law.RANKS`.
     """
 
     index: int
@@ -32,11 +33,16 @@ class ControlledOutput:
     weight: float = 1.0
     limits: tuple[float, float] = (-math.inf, math.inf)
     limit_weight: float = 100.0
+    rank: int = 2
 
     @property
     def limited(self) -> bool:
         """Whether it has a soft limit."""
         return any(math.isfinite(side) for side in self.limits)
+
+    def limits_of(self, relax: int) -> tuple[float, float]:
+        """Its limits, or none where ranks from ``relax`` on are left out."""
+        return self.limits if self.rank < relax else (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)

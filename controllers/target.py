@@ -120,6 +120,8 @@ class TargetOptimizer:
                 a[row, k + 2 * nt + i] = sign
         self._qp = QuadraticProgram(h, a, solver=solver)
         self._weight = weight
+        rows = a[m : m + nt, :k]
+        self._kkt = np.linalg.pinv(np.block([[h[:k, :k], rows.T], [rows, np.zeros((nt, nt))]]), rcond=1e-12)[:k]
 
     def reset(self) -> None:
         """Forget the last answer."""
@@ -133,26 +135,31 @@ class TargetOptimizer:
         """Start from an answer that `snapshot` gave."""
         self._qp.recall(snapshot)
 
-    def solve(self, d: FloatArray, references: FloatArray) -> Target:
+    def solve(self, d: FloatArray, references: FloatArray, relax: int = 4) -> Target:
         """Target for a disturbance estimate.
 
         Args:
             d: shape (n_d,).
             references: absolute, of the tracked outputs in their order, shape (n_t,).
+            relax: limits of this rank and worse are left out.
         """
         s, o = self._surrogate, self._objective
         scale, u0, y0 = o.input_scale, s.u0, s.y0
         u_free, y_free = self._u_d @ d, y0 + self._y_d @ d
         ideal = (np.array([u.ideal for u in o.inputs]) - u0) / scale
         g = self._linear.copy()
-        g[: self._k] = 2.0 * self._u_theta.T @ (self._weight * (u_free - ideal))
-        g[: self._k] += 2.0 * _IMBALANCE * self._s_theta.T @ (self._s_d @ d)
+        g[: self._k] = self._gradient(u_free, ideal, d)
         low, high = (o.low - u0) / scale - u_free, (o.high - u0) / scale - u_free
         reference = np.array(
             [(r - y_free[y.index]) / y.scale for y, r in zip(o.tracked, references, strict=True)], dtype=np.float64
         )
-        above = np.array([(y.limits[1] - y_free[y.index]) / y.scale for y in o.limited], dtype=np.float64)
-        below = np.array([(y.limits[0] - y_free[y.index]) / y.scale for y in o.limited], dtype=np.float64)
+        limits = [y.limits_of(relax) for y in o.limited]
+        below, above = (
+            np.array(
+                [(pair[side] - y_free[y.index]) / y.scale for y, pair in zip(o.limited, limits, strict=True)], float
+            )
+            for side in (0, 1)
+        )
         infinite = np.full(self._nl, math.inf)
         lbx = np.concatenate([np.full(self._k, -math.inf), np.zeros(self._size - self._k)])
         answer = self._qp.solve(
@@ -165,3 +172,17 @@ class TargetOptimizer:
         theta = answer.x[: self._k]
         inputs = u0 + scale * (u_free + self._u_theta @ theta)
         return Target(np.clip(inputs, o.low, o.high), y_free + self._y_theta @ theta, answer.converged, answer.message)
+
+    def unconstrained(self, d: FloatArray, references: FloatArray) -> Target:
+        """The target where no bound and no limit is heard: linear in both arguments, see `solve`; no solver."""
+        s, o = self._surrogate, self._objective
+        scale, u0 = o.input_scale, s.u0
+        u_free, y_free = self._u_d @ d, s.y0 + self._y_d @ d
+        ideal = (np.array([u.ideal for u in o.inputs]) - u0) / scale
+        asked = [(r - y_free[y.index]) / y.scale for y, r in zip(o.tracked, references, strict=True)]
+        theta = self._kkt @ np.concatenate([-self._gradient(u_free, ideal, d), asked])
+        return Target(u0 + scale * (u_free + self._u_theta @ theta), y_free + self._y_theta @ theta, True)
+
+    def _gradient(self, u_free: FloatArray, ideal: FloatArray, d: FloatArray) -> FloatArray:
+        drift = _IMBALANCE * self._s_theta.T @ (self._s_d @ d)
+        return np.asarray(2.0 * (self._u_theta.T @ (self._weight * (u_free - ideal)) + drift))

@@ -114,6 +114,17 @@ class SampledComponent(Ported, Protocol):
         """Read ``input_values`` at ``communication_point`` (s), write ``output_values`` for the next ``step_size``."""
 
 
+@runtime_checkable
+class KeepsRecord(Protocol):
+    """A sampled component that keeps a record of its own beside the run's signals."""
+
+    def open_record(self, folder: Path) -> None:
+        """Begin a record in this folder, which may not exist; after a checkpoint's `restore`, go on from there."""
+
+    def close_record(self) -> None:
+        """Nothing follows. May be called twice."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What a controller may know of a sensor: all in s, `noise` as standard deviation in the sensor's unit."""

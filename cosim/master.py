@@ -26,7 +26,7 @@ import numpy as np
 from cosim import checkpoint
 from cosim.actions import RunStopped
 from cosim.algorithms import LAGGING, program, refuse_loop
-from cosim.component import Component, FloatArray, SampledComponent
+from cosim.component import Component, FloatArray, KeepsRecord, SampledComponent
 from cosim.fmi.instance import FmuEndedError
 from cosim.initial_values import initialise
 from cosim.interrupts import deferred_interrupt
@@ -34,6 +34,7 @@ from cosim.kernel.native import NativeKernel
 from cosim.kernel.program import Gather, Kernel, KernelFactory, Schedule
 from cosim.kernel.python_kernel import PythonKernel
 from cosim.pacing import Pacer
+from cosim.parts import RECORDS
 from cosim.recorder import Recorder
 from cosim.recording import selections
 from cosim.results import Results
@@ -201,6 +202,8 @@ class Simulation:
             if self._out is not None:
                 resumed = None if kept is None else kept["recorder"]
                 self._recorder = Recorder(self._out, self._recorded, self._record(kept), resume=resumed)
+                for keeper in self._keepers():
+                    keeper.open_record(self._out / RECORDS)
             made: KernelFactory = NativeKernel if self.scenario.master.kernel == "native" else PythonKernel
             groups = [] if self._recorder is None else self._recorder.groups
             self._kernel = made(self.system, self._program, groups)
@@ -303,6 +306,8 @@ class Simulation:
                     **self.system.notes,
                 )
         finally:
+            for keeper in self._keepers():
+                keeper.close_record()
             for component in self.system.components:
                 component.terminate()
 
@@ -315,6 +320,9 @@ class Simulation:
         if error is not None and not self._error:
             self._error = str(error) or type(error).__name__
         self.close()
+
+    def _keepers(self) -> list[KeepsRecord]:
+        return [component for component in self.system.sampled if isinstance(component, KeepsRecord)]
 
     def _advance(self, count: int, progress: Progress | None) -> None:
         """Blocks of communication steps: tasks that are due, then the kernel until the next task."""

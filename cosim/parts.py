@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import duckdb
 
 FORMAT = "galenic-results/1"
+#: Folder, in that of a run, of what components record themselves.
+RECORDS = "control"
 METADATA = "metadata.json"
 _OWN = re.compile(r"(group\d+-)?(part|tail)-\d{5,}\.parquet|.*\.tmp")
 #: Windows refuses to replace a file that another process reads at that moment.
@@ -69,6 +71,8 @@ def clear(folder: Path) -> None:
             )
         for name in filter(_OWN.fullmatch, names):
             (folder / name).unlink()
+        for file in (folder / RECORDS).glob("*.json*"):
+            file.unlink()
     except OSError as error:
         raise _unwritable(folder, error.strerror or str(error)) from error
 

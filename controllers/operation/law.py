@@ -11,6 +11,9 @@ from typing import Any, Literal, Protocol
 from controllers.estimation.channels import Reason
 from cosim.component import FloatArray
 
+ConstraintKind = Literal["bound", "move", "limit", "design space"]
+Side = Literal["low", "high"]
+
 #: What a constraint protects, best first: what gives way last stands first.
 RANKS = {1: "equipment", 2: "quality and design space", 3: "economics"}
 
@@ -71,8 +74,8 @@ class ActiveConstraint:
     """
 
     name: str
-    kind: Literal["bound", "move", "limit", "design space"]
-    side: Literal["low", "high"]
+    kind: ConstraintKind
+    side: Side
     first: int
     rank: int = 1
     excess: float = 0.0
@@ -95,6 +98,7 @@ class Plan:
         iterations: of the outer method.
         decisions: what else was decided, such as ``harvest_time`` in s.
         message: the solver's own words.
+        parts: of the first move by what they come from, shape (m,) each, for people; empty where a law cannot tell.
     """
 
     outcome: Outcome
@@ -109,6 +113,7 @@ class Plan:
     iterations: int = 0
     decisions: Mapping[str, float] = field(default_factory=dict)
     message: str = ""
+    parts: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
@@ -128,6 +133,10 @@ class ControlLaw(Protocol):
     disturbances: Sequence[LawDisturbance]
 
     @property
+    def decisions(self) -> Sequence[tuple[str, str, float]]:
+        """Name, unit and start of what `Plan.decisions` has beside the inputs."""
+
+    @property
     def estimate(self) -> FloatArray:
         """Estimated outputs, measured or not, shape (p,)."""
 
@@ -138,6 +147,10 @@ class ControlLaw(Protocol):
     @property
     def disturbance_estimate(self) -> FloatArray:
         """Shape (n_d,)."""
+
+    @property
+    def innovations(self) -> FloatArray:
+        """Of the last `correct` in standard deviations, rejected ones too; NaN where none came; (measurements,)."""
 
     def initialize(self, time: float, inputs: FloatArray) -> None:
         """Begin at ``time`` (s) from the inputs in force, shape (m,); everything before is forgotten."""

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from synthetic_line import INPUTS, OUTPUTS, SENSORS, SyntheticLine
 
-from controllers.mpc import Status
+from controllers.operation.reasons import Rung, StepReason
 from controllers.quadratic_program import QPSolution, QuadraticProgram
 from cosim.component import Controller
 from fmus.errors import GalenicError
@@ -178,7 +178,7 @@ def test_a_missing_measurement_hands_over_and_takes_back_without_a_bump(files: P
             seen.append((output(mpc, "active"), output(mpc, "status"), float(mpc.output_values[fill])))
             k += 1
     assert [s[0] for s in seen] == [1.0] * 5 + [0.0] * 5 + [1.0] * 5
-    assert {s[1] for s in seen[5:10]} == {float(Status.MEASUREMENT_MISSING)}
+    assert {s[1] for s in seen[5:10]} == {float(StepReason.MEASUREMENT_MISSING)}
     assert {s[2] for s in seen[5:10]} == {6.6}
     assert output(mpc, "failures") == 5.0
     assert abs(seen[10][2] - 6.6) <= (7.4 - 5.8) / 20.0 + 1e-12  # within the move limit
@@ -211,6 +211,8 @@ def test_an_answer_that_did_not_converge_is_never_applied(files: Path, monkeypat
     feed(mpc, values())
     mpc.do_step(0.0, 10.0)
     before = mpc.output_values[: len(INPUTS)].copy()
+    plan = mpc.law.solve(0.0, before, np.array([100.0, 226.0, 51.0, 50.0]))
+    planned = plan.inputs[1]
     solve = QuadraticProgram.solve
 
     def stopped(self: QuadraticProgram, *arguments: Any) -> QPSolution:
@@ -219,13 +221,14 @@ def test_an_answer_that_did_not_converge_is_never_applied(files: Path, monkeypat
     monkeypatch.setattr(QuadraticProgram, "solve", stopped)
     feed(mpc, {**values(force_sensor__value=9.0), "force_sensor.sample": 2.0})
     mpc.do_step(10.0, 10.0)
-    assert output(mpc, "active") == 0.0
-    assert output(mpc, "status") == float(Status.TARGET_FAILED)
-    np.testing.assert_array_equal(mpc.output_values[: len(INPUTS)], before)
+    assert output(mpc, "rung") == float(Rung.SHIFTED)
+    assert output(mpc, "status") == output(mpc, "reason") == float(StepReason.TARGET_FAILED)
+    np.testing.assert_allclose(mpc.output_values[: len(INPUTS)], planned, rtol=1e-12)  # of the plan that was good
+    np.testing.assert_allclose(mpc.output_values[: len(INPUTS)], before, rtol=1e-6)
     monkeypatch.undo()
     feed(mpc, {**values(force_sensor__value=9.0), "force_sensor.sample": 3.0})
     mpc.do_step(20.0, 10.0)
-    assert output(mpc, "active") == 1.0
+    assert output(mpc, "rung") == 0.0
 
 
 def test_it_starts_from_the_inputs_in_force(files: Path) -> None:
@@ -237,7 +240,7 @@ def test_it_starts_from_the_inputs_in_force(files: Path) -> None:
         mpc.do_step(10.0 * k, 10.0)
         fill = output(mpc, "press.fill_depth_setpoint")
         if k < 3:
-            assert (output(mpc, "active"), output(mpc, "status")) == (0.0, float(Status.WAITING))
+            assert (output(mpc, "active"), output(mpc, "status")) == (0.0, float(StepReason.WAITING))
             assert fill == 6.9
     assert output(mpc, "active") == 1.0
     assert abs(fill - 6.9) <= 1.6 / 20.0 + 1e-12

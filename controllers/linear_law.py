@@ -1,0 +1,287 @@
+"""The linear control law: Kalman filter, steady-state target and condensed quadratic program on a surrogate."""
+
+from __future__ import annotations
+
+import math
+import time as clock
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from controllers.disturbance_model import DisturbanceModel
+from controllers.dynamic import DynamicOptimizer, checkpoints
+from controllers.estimation.channels import Reason
+from controllers.estimator import Estimator, MeasurementModel
+from controllers.linear_prediction import LinearPrediction
+from controllers.objective import Objective
+from controllers.operation.law import (
+    ActiveConstraint,
+    ConstraintKind,
+    LawDisturbance,
+    LawInput,
+    LawOutput,
+    Outcome,
+    Plan,
+    Side,
+)
+from controllers.surrogate import LinearSurrogate
+from controllers.target import Target, TargetOptimizer
+from cosim.component import FloatArray
+
+#: A constraint counts as binding within this share of the signal's scale.
+_BINDS = 1e-6
+
+
+class LinearLaw:
+    r"""Offset-free linear MPC as a `controllers.operation.law.ControlLaw`.
+
+    1. (x, d) <- Kalman filter (x, d; u_{k-1}, fresh measurements)                 `controllers.estimator`
+    2. (u_t, y_t) <- steady state for d and the references, in hard bounds         `controllers.target`
+    3. U <- path from (x, d, u_{k-1}) to the target, soft quality limits           `controllers.dynamic`
+
+    No offset: the filter has as many integrating disturbances as measured outputs, so at rest its predicted outputs
+    equal the measured ones; the target uses the same disturbances, so outputs with a reference sit on it wherever the
+    bounds allow, under any constant disturbance and any mismatch that leaves the loop stable (Muske & Badgwell 2002,
+    Pannocchia & Rawlings 2003).
+
+    The stages of its plans are the instants at which soft limits are checked and the ends of the moves' blocks. A
+    program cannot be stopped on its way: ``budget`` only tells a solution that came too late.
+
+    Args:
+        surrogate: with D = 0.
+        disturbances: as many as measured outputs at most.
+        measurements: one or more.
+        objective: references, limits, bounds, weights.
+        steps: prediction horizon in periods.
+        blocks: lengths of the moves' blocks in periods.
+        process_noise: see `Estimator`.
+        solver: see `QuadraticProgram`.
+
+    Raises:
+        GalenicError: like its parts.
+    """
+
+    def __init__(
+        self,
+        surrogate: LinearSurrogate,
+        disturbances: DisturbanceModel,
+        measurements: Sequence[MeasurementModel],
+        objective: Objective,
+        *,
+        steps: int,
+        blocks: Sequence[int],
+        process_noise: float = 0.003,
+        solver: str = "daqp",
+    ) -> None:
+        self.estimator = Estimator(surrogate, disturbances, measurements, process_noise=process_noise)
+        self._target = TargetOptimizer(surrogate, disturbances, objective, solver=solver)
+        self._dynamic = DynamicOptimizer(surrogate, disturbances, objective, steps=steps, blocks=blocks, solver=solver)
+        self._objective, self._surrogate = objective, surrogate
+        self.decisions: Sequence[tuple[str, str, float]] = ()
+        controlled = {y.index: y for y in objective.outputs}
+        self.inputs: Sequence[LawInput] = tuple(
+            LawInput(u.name, u.unit, *given.bounds, given.max_move)
+            for u, given in zip(surrogate.inputs, objective.inputs, strict=True)
+        )
+        self.outputs: Sequence[LawOutput] = tuple(
+            LawOutput(y.name, y.unit, asked.limits, asked.tracked, asked.rank)
+            if (asked := controlled.get(i)) is not None
+            else LawOutput(y.name, y.unit)
+            for i, y in enumerate(surrogate.outputs)
+        )
+        self.disturbances: Sequence[LawDisturbance] = tuple(
+            LawDisturbance(f"{d.signal}.ramp" if d.kind == "ramp" else d.signal, _unit(surrogate, d.kind, d.signal))
+            for d in disturbances.disturbances
+        )
+        order = [y.index for y in objective.tracked]
+        self._references = [sorted(order).index(i) for i in order]  # from the outputs' order to the objective's
+        ends = sorted({*checkpoints(steps), *(int(e) for e in np.cumsum(blocks[:-1]))})
+        self._ends = np.array(ends)
+        starts = np.concatenate([[0], self._ends[:-1]])
+        self._block = np.minimum(np.searchsorted(np.cumsum(blocks), starts, side="right"), len(blocks) - 1)
+        self._ends_s = self._ends * surrogate.period
+        n = surrogate.a.shape[0] + disturbances.b.shape[1]
+        self._n = n
+        self._prediction = LinearPrediction(
+            self.estimator.transition[:n, :n],
+            self.estimator.input_matrix[:n],
+            np.hstack([surrogate.c, disturbances.c]),
+            self.estimator.process_covariance[:n, :n],
+            self._ends,
+        )
+        self._low, self._high, self._max_move = objective.low, objective.high, objective.max_move
+        self._near_input = _BINDS * objective.input_scale
+        scales = np.array([controlled[i].scale if i in controlled else 1.0 for i in range(len(surrogate.outputs))])
+        self._near_output = _BINDS * scales
+        self._limits = np.array([y.limits for y in self.outputs], dtype=np.float64)
+        self._u0, self._y0 = surrogate.u0, surrogate.y0
+
+    @property
+    def estimate(self) -> FloatArray:
+        """Estimated outputs, shape (p,)."""
+        return self.estimator.outputs
+
+    @property
+    def estimate_std(self) -> FloatArray:
+        """Their standard deviations, shape (p,)."""
+        return self._prediction.present_std(self.estimator.covariance[: self._n, : self._n])
+
+    @property
+    def disturbance_estimate(self) -> FloatArray:
+        """Shape (n_d,); a ramp is the rise in one period."""
+        return self.estimator.d
+
+    @property
+    def innovations(self) -> FloatArray:
+        """Of the last correction, in standard deviations, NaN where no value came; shape (number of measurements,)."""
+        return self.estimator.innovations
+
+    def initialize(self, time: float, inputs: FloatArray) -> None:  # noqa: ARG002 (the contract's signature)
+        """The plant is taken to rest under ``inputs``."""
+        self.estimator.initialize(inputs)
+        self.reset()
+
+    def predict(self, inputs: FloatArray) -> bool:
+        """Over one period with the inputs that were applied in it; whether the estimate is finite."""
+        self.estimator.predict(inputs)
+        return bool(np.isfinite(self.estimator.state).all())
+
+    def correct(
+        self,
+        values: FloatArray,
+        fresh: Sequence[bool] | None = None,
+        ages: Sequence[int | None] | None = None,  # noqa: ARG002 (each measurement has the delay that it was given)
+    ) -> list[Reason]:
+        """By what arrived; what became of each value."""
+        used = self.estimator.correct(values, fresh)
+        return [
+            Reason.USED
+            if taken
+            else Reason.NOT_FRESH
+            if fresh is not None and not fresh[i]
+            else Reason.OUTLIER
+            if math.isfinite(values[i])
+            else Reason.NOT_FINITE
+            for i, taken in enumerate(used)
+        ]
+
+    def solve(
+        self,
+        time: float,  # noqa: ARG002 (a linear law does not know the time)
+        previous: FloatArray,
+        references: FloatArray,
+        *,
+        budget: float = math.inf,
+        relax: int = 4,
+    ) -> Plan:
+        """The plan from here, see `ControlLaw.solve`."""
+        began = clock.perf_counter()
+        estimator = self.estimator
+        if not (np.isfinite(references).all() and np.isfinite(estimator.state).all()):
+            return self._nothing(Outcome.NOT_FINITE, "a reference or the estimate is not finite")
+        target = self._target.solve(estimator.d, references[self._references], relax)
+        if not target.converged:
+            return self._nothing(Outcome.TARGET_FAILED, target.message)
+        moves = self._dynamic.solve(estimator.x, estimator.d, previous, target, relax)
+        if not moves.converged:
+            return self._nothing(Outcome.FAILED, moves.message, target)
+        inputs = moves.inputs[self._block]
+        outputs = self.roll_out(inputs)
+        late = clock.perf_counter() - began > budget
+        return Plan(
+            Outcome.OUT_OF_TIME if late else Outcome.SOLVED,
+            inputs,
+            self._ends_s,
+            outputs,
+            self._prediction.std(estimator.covariance[: self._n, : self._n]),
+            target.inputs,
+            target.outputs,
+            self._active(inputs, previous, outputs),
+            parts=moves.parts,
+            message="converged after its time" if late else "",
+        )
+
+    def _nothing(self, outcome: Outcome, message: str, target: Target | None = None) -> Plan:
+        m, p = len(self.inputs), len(self.outputs)
+        empty = np.empty((0, p))
+        inputs, outputs = (np.full(m, math.nan), np.full(p, math.nan)) if target is None else (
+            target.inputs, target.outputs)  # fmt: skip
+        return Plan(outcome, np.empty((0, m)), np.empty(0), empty, empty, inputs, outputs, message=message)
+
+    def roll_out(self, inputs: FloatArray) -> FloatArray:
+        """Outputs at the ends of the stages, shape (K, p), from the present estimate under ``inputs`` (K, m)."""
+        return self._y0 + self._prediction.mean(self.estimator.state[: self._n], inputs - self._u0)
+
+    def backup(self, previous: FloatArray, references: FloatArray) -> FloatArray | None:
+        """The first move where no constraint is heard, which is linear in the estimate; shape (m,)."""
+        estimator = self.estimator
+        target = self._target.unconstrained(estimator.d, references[self._references])
+        parts = self._dynamic.first_move(estimator.x, estimator.d, previous, target)
+        inputs = previous + sum(parts.values())
+        return self.admissible(inputs, previous) if np.isfinite(inputs).all() else None
+
+    def admissible(self, inputs: FloatArray, previous: FloatArray) -> FloatArray:
+        """The nearest inputs inside bounds and move limits, shape (m,)."""
+        inside = np.minimum(np.maximum(inputs, self._low), self._high)
+        return np.minimum(np.maximum(inside, previous - self._max_move), previous + self._max_move)
+
+    def target_sensitivity(self) -> dict[str, FloatArray]:
+        """How the resting inputs go with each reference and each disturbance, where no constraint is heard; (m,)."""
+        tracked = [y.name for y in self.outputs if y.tracked]
+        r, d = np.zeros(len(tracked)), np.zeros(len(self.disturbances))
+        base = self._target.unconstrained(d, r).inputs
+        rows: dict[str, FloatArray] = {}
+        for i, name in enumerate(tracked):
+            asked = np.eye(len(r))[i][self._references]
+            rows[f"reference {name}"] = self._target.unconstrained(d, asked).inputs - base
+        for i, disturbance in enumerate(self.disturbances):
+            rows[f"disturbance {disturbance.name}"] = self._target.unconstrained(np.eye(len(d))[i], r).inputs - base
+        return rows
+
+    def reset(self) -> None:
+        """Forget the last plan, not the estimate."""
+        self._target.reset()
+        self._dynamic.reset()
+
+    def snapshot(self) -> dict[str, Any]:
+        """All it knows."""
+        return {
+            "estimator": self.estimator.snapshot(),
+            "target": self._target.snapshot(),
+            "dynamic": self._dynamic.snapshot(),
+        }
+
+    def recall(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from what `snapshot` gave."""
+        self.estimator.recall(snapshot["estimator"])
+        self._target.recall(snapshot["target"])
+        self._dynamic.recall(snapshot["dynamic"])
+
+    def _active(self, inputs: FloatArray, previous: FloatArray, outputs: FloatArray) -> tuple[ActiveConstraint, ...]:
+        moves = np.diff(inputs, axis=0, prepend=previous[None])
+        found: list[ActiveConstraint] = []
+        limits: tuple[tuple[ConstraintKind, FloatArray, FloatArray, FloatArray, FloatArray], ...] = (
+            ("bound", inputs, self._low, self._high, self._near_input),
+            ("move", moves, -self._max_move, self._max_move, self._near_input),
+            ("limit", outputs, self._limits[:, 0], self._limits[:, 1], self._near_output),
+        )
+        for kind, values, low, high, near in limits:
+            sides: tuple[tuple[Side, FloatArray], ...] = (("low", low - values), ("high", values - high))
+            for side, beyond in sides:
+                binds = beyond >= -near
+                if not binds.any():
+                    continue
+                for i in np.flatnonzero(binds.any(axis=0)).tolist():
+                    item: LawInput | LawOutput = self.outputs[i] if kind == "limit" else self.inputs[i]
+                    rank = item.rank if isinstance(item, LawOutput) else 1
+                    excess = max(0.0, float(beyond[:, i].max())) if kind == "limit" else 0.0
+                    stage = int(binds[:, i].argmax())
+                    found.append(ActiveConstraint(item.name, kind, side, stage, rank, excess))
+        return tuple(found)
+
+
+def _unit(surrogate: LinearSurrogate, kind: str, signal: str) -> str:
+    if kind == "input":
+        return surrogate.inputs[surrogate.input_index(signal)].unit
+    return surrogate.outputs[surrogate.output_index(signal)].unit
