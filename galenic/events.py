@@ -1,4 +1,4 @@
-"""What happened when in a run: refills that units counted, and the disturbances that the scenario describes."""
+"""What happened when in a run: refills that units counted, disturbances that the scenario describes, actions taken."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ def events_of(scenario: Scenario, results: Results) -> list[Event]:
         events += [Event(float(t), kind) for t in time[grows]]
     for spec in scenario.disturbances:
         events += [Event(t, _kind(spec)) for t in _times(spec, end)]
+    for taken in results.metadata.get("actions") or []:
+        ended = " ends" if taken["event"] == "ends" else ""
+        events.append(Event(float(taken["time"]), str(taken["name"]).replace("_", " ") + ended))
     return events
 
 

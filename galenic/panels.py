@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def panels_of(scenario: Scenario, units: Mapping[str, str]) -> list[Panel]:
         ] or [Panel(name, (name,), units[name]) for name in list(units)[:4]]
     panels = []
     for position, panel in enumerate(scenario.plot):
-        signals = tuple(s for s in panel.signals if s in units)
+        signals = tuple(dict.fromkeys(s for wanted in panel.signals for s in _matching(wanted, units)))
         if not signals:
             continue
         unit = panel.unit or units[signals[0]]
@@ -61,6 +62,13 @@ def panels_of(scenario: Scenario, units: Mapping[str, str]) -> list[Panel]:
             limits = (-math.inf if low is None else low, math.inf if high is None else high)
         panels.append(_with_quality(Panel(panel.title, signals, unit, limits), scenario, section, units))
     return panels
+
+
+def _matching(wanted: str, units: Mapping[str, str]) -> list[str]:
+    """The signals of a name or a pattern; the brackets of an array's element stand for themselves."""
+    if wanted in units or "*" not in wanted:
+        return [wanted] if wanted in units else []
+    return fnmatch.filter(units, wanted.replace("[", "[[]"))
 
 
 def _with_quality(panel: Panel, scenario: Scenario, section: KpiSection, units: Mapping[str, str]) -> Panel:
