@@ -47,17 +47,24 @@ def default_disturbances(
 
 
 def check_disturbances(
-    model: EstimationModel, channels: Sequence[Channel], state: FloatArray, inputs: FloatArray
+    model: EstimationModel, channels: Sequence[Channel], state: FloatArray, inputs: FloatArray, periods: int = 0
 ) -> None:
     """Refuse disturbances that the channels cannot tell from each other or from the states.
+
+    Args:
+        model: with its disturbances.
+        channels: the measurements.
+        state: at the start, shape (n,).
+        inputs: shape (m,).
+        periods: of the path that shows them where nothing rests; 0: the rank condition at rest.
 
     Raises:
         GalenicError: there are such.
     """
-    alone = unseen(EstimationModel(model.process), channels, state, inputs)
+    alone = unseen(EstimationModel(model.process), channels, state, inputs, periods)
     for count in range(1, len(model.disturbances) + 1):
         chosen = model.disturbances[:count]
-        if unseen(EstimationModel(model.process, chosen), channels, state, inputs) > alone:
+        if unseen(EstimationModel(model.process, chosen), channels, state, inputs, periods) > alone:
             last = chosen[-1]
             raise GalenicError(
                 f"the measurements cannot tell the disturbance of {last.kind} '{last.signal}' from the states and the"
@@ -66,20 +73,35 @@ def check_disturbances(
             )
 
 
-def unseen(model: EstimationModel, channels: Sequence[Channel], state: FloatArray, inputs: FloatArray) -> int:
-    """How many directions that stay, eigenvalue 1, the channels do not see: n - rank [I - A; H]."""
+def unseen(
+    model: EstimationModel, channels: Sequence[Channel], state: FloatArray, inputs: FloatArray, periods: int = 0
+) -> int:
+    """How many directions the channels do not see, of those that stay: n - rank [I - A; H].
+
+    With ``periods`` of all, along the path from the start: n - rank [H_0; H_1 A_0; H_2 A_1 A_0; ...].
+    """
     step, measure = Evaluation(with_jacobian(model.step)), Evaluation(with_jacobian(model.measure))
-    both = np.r_[state, np.zeros(model.size - len(state))]
-    for evaluation in (step, measure):
-        evaluation.arguments[0][:], evaluation.arguments[1][:] = both, inputs
-        if not evaluation.run():
-            raise GalenicError("the model is not finite where it starts", cure="check the start and the inputs")
+    here = np.r_[state, np.zeros(model.size - len(state))]
     n, size = model.size, model.nominal
-    a = step.results[1].reshape((n, n), order="F") * size / size[:, None]
     rows = sorted({model.output_index(c.output) for c in channels})
     nominal = np.array([model.outputs[i].nominal for i in rows])
-    h = measure.results[1].reshape((-1, n), order="F")[rows] * size / nominal[:, None]
-    stacked = np.vstack([np.eye(n) - a, h])
+    through, seen = np.eye(n), []
+    for k in range(periods + 1):
+        for evaluation in (step, measure):
+            evaluation.arguments[0][:], evaluation.arguments[1][:] = here, inputs
+            if not evaluation.run():
+                if k == 0:
+                    raise GalenicError("the model is not finite where it starts", cure="check the start and the inputs")
+                break
+        else:
+            a = step.results[1].reshape((n, n), order="F") * size / size[:, None]
+            seen.append((measure.results[1].reshape((-1, n), order="F")[rows] * size / nominal[:, None]) @ through)
+            through, here = a @ through, np.clip(step.results[0], model.low, model.high)
+            continue
+        break
+    stacked = np.vstack(seen if periods else [np.eye(n) - through, *seen])
+    if not np.isfinite(stacked).all():
+        return 0
     length = np.linalg.norm(stacked, axis=0)
     values = np.linalg.svd(stacked / np.where(length > 0.0, length, 1.0), compute_uv=False)
     return n - int((values > 1e-8 * values[0]).sum())

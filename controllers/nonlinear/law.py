@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,7 +107,10 @@ class NonlinearLaw:
         if disturbances is None:
             disturbances = default_disturbances(process, channels, start, start_inputs, span)
         self.model = EstimationModel(process, disturbances)
-        check_disturbances(self.model, channels, start, start_inputs)
+        rests = s.batch is None and o.target is not False
+        check_disturbances(
+            self.model, channels, start, start_inputs, 0 if rests else min(_PATH, max(1, round(span / period)))
+        )
         self._f = Formulation(self.model, s, self._horizon)
         self._operating_others = start_inputs[self._f.others]
         memory = max(o.memory, *(c.delay for c in channels), 1)
@@ -118,7 +121,7 @@ class NonlinearLaw:
         )
         self._planner = Planner(self._f, o.engine, o.passes)
         self._predictor = Predictor(self.model, self._horizon)
-        wanted = s.batch is None if o.target is None else o.target
+        wanted = rests if o.target is None else o.target
         self._target = SteadyTargetOptimizer(self._f) if wanted else None
         self._backup = LinearBackup(self._f) if wanted else None
         self._chooser = HarvestChooser(self._f) if s.batch is not None and s.batch.decides else None
@@ -135,6 +138,8 @@ class NonlinearLaw:
         self._told: dict[str, float] = {}
         #: measured known inputs: name, index of the port that is read, and model = factor * port + offset
         self.known_ports: tuple[tuple[str, int, float, float], ...] = ()
+        #: factor on the standard deviations of predictions under inputs, shape (m_all,): outside the training domain
+        self.inflation: Callable[[FloatArray], float] | None = None
         #: what a user should be told
         self.notices: tuple[str, ...] = ()
         if self.engine != o.engine:
@@ -285,7 +290,7 @@ class NonlinearLaw:
             answer.inputs,
             ends,
             told.outputs,
-            told.std,
+            told.std if self.inflation is None else told.std * np.array([[min(self.inflation(u), _FAR)] for u in full]),
             *goal,
             active=active_constraints(
                 s.manipulated, s.controlled, f.controlled, answer.inputs, previous, told.outputs, s.region
@@ -457,6 +462,10 @@ class NonlinearLaw:
 
 #: After so many solves without a target it is looked for that seldom.
 _MISSES = 8
+#: Longest path, in periods, along which disturbances have to show where nothing rests.
+_PATH = 300
+#: A standard deviation is widened so much at most.
+_FAR = 1e3
 #: Integration steps in the longest stage of a batch, where nobody says.
 _STEPS = 4
 #: Periods over which the model is run to where it starts.

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from controllers.base import Config, Key, Quantity, is_signal, port_of, positive, quantity, unit_factor
+from controllers.design_space_constraint import RegionConstraint, region_constraint
 from controllers.estimation.channels import Channel
 from controllers.estimation.model import DisturbanceState, Kind
 from controllers.nonlinear.engines import ENGINES
@@ -144,12 +145,8 @@ def reader(section: NonlinearSection, context: ControllerContext) -> tuple[Surro
     if both:
         raise context.error(("known",), f"'{min(both)}' is known and manipulated", "remove one of the two")
     manipulated = tuple(u for u in model.inputs if u.name in (chosen or set(names) - known))
-    sizes = np.array(
-        [
-            max(abs(y.operating_point), o.nominal * 1e-3)
-            for y, o in zip(model.outputs, model.process.outputs, strict=True)
-        ]
-    )
+    outputs = zip(model.outputs, model.process.outputs, strict=True)
+    sizes = np.array([max(abs(y.operating_point), o.nominal) for y, o in outputs])
     return model, SectionReader(
         section, context, LawModel(manipulated, model.outputs, model.period), sizes, key="model"
     )
@@ -184,15 +181,29 @@ class _Builder:
                 known=tuple(self._known()),
                 operating={u.name: u.operating_point for u in model.inputs},
                 batch=self._batch(),
+                region=self._region(),
             )
             law = NonlinearLaw(model.process, specification, channels, self._disturbances(), self._options())
         except GalenicError as error:
             if error.file is not None:
                 raise
             raise context.error(self._key_of(error.message), error.message, error.cure) from error
+        self._check_domain(manipulated)
+        law.inflation = model.inflation
         law.known_ports = tuple(self.known_ports)
         law.notices = (*law.notices, *model.notices)
         return law
+
+    def _check_domain(self, manipulated: Sequence[Manipulated]) -> None:
+        """Refuse bounds beyond the model's training range."""
+        low, high = self.model.operating_point, self.model.operating_point
+        for u in manipulated:
+            index = self.model.process.index("input", u.input)
+            low[index], high[index] = u.bounds
+        try:
+            self.model.check_bounds(low, high)
+        except GalenicError as error:
+            raise self.context.error("manipulated", error.message, error.cure) from error
 
     def _key_of(self, message: str) -> Key:
         """The part of the section that an error of the law is most likely about."""
@@ -256,6 +267,13 @@ class _Builder:
                 )
             )
         return result
+
+    def _region(self) -> RegionConstraint | None:
+        """The design space's region, where all of its setpoints are manipulated."""
+        if self.reader.space is None:
+            return None
+        inputs = self.reader.model.inputs
+        return region_constraint(self.reader.space, [u.name for u in inputs], [u.unit for u in inputs])
 
     def _economic(self) -> list[EconomicTerm]:
         result = []
