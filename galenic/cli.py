@@ -11,10 +11,12 @@ from typer.core import TyperGroup
 
 from fmus.errors import GalenicError
 from galenic.commands import (
+    advise,
     calibrate,
     check,
     compare,
     design_space,
+    explain,
     export,
     export_controller,
     export_ssp,
@@ -112,6 +114,8 @@ for _module in (
     compare,
     plot,
     results,
+    explain,
+    advise,
     identify,
     design_space,
     tune,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from galenic.session import Outcome
 
 
-def execute(simulation: Simulation, folder: Path, *, quiet: bool, plot: bool) -> None:
+def execute(simulation: Simulation, folder: Path, *, quiet: bool, plot: bool, progress: bool = True) -> None:
     """Run a simulation to its end, write KPIs, log and figure, and show them.
 
     Raises:
@@ -26,7 +26,7 @@ def execute(simulation: Simulation, folder: Path, *, quiet: bool, plot: bool) ->
         typer.Exit: Ctrl-C stopped it; what was computed is kept and reported.
     """
     console, notes, scenario = output(), messages(), simulation.scenario
-    interrupted = _simulate(simulation, scenario, folder, notes, quiet)
+    interrupted = _simulate(simulation, scenario, folder, notes, quiet or not progress)
     outcome = session.finish(scenario, folder)
     if plot:
         session.draw_run(outcome, scenario)

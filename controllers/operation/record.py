@@ -150,7 +150,7 @@ class Recorder:
     def _publish(self, step: Step, shell: Shell) -> None:
         """Show the open recommendation to `galenic advise`; on Windows not while somebody reads the one before."""
         r = shell.advisor.open
-        content: dict[str, Any] = {"time": step.time, "number": shell.advisor.number, "open": None}
+        content: dict[str, Any] = {"time": step.time, "answers": shell.rules.advisory.answers, "open": None}
         if r is not None:
             content["open"] = {
                 "number": r.number,

@@ -22,7 +22,9 @@ EPILOG = """Examples:
 
     galenic run tablet_line --real-time 10x
 
-    galenic run tablet_line --checkpoint-every 1h"""
+    galenic run tablet_line --checkpoint-every 1h
+
+    galenic run tablet_line --advise"""
 
 
 def register(app: typer.Typer) -> None:
@@ -52,6 +54,10 @@ def run(
             help='Keep the whole state every so much simulated time, such as "1h"; `galenic resume` goes on from it.'
         ),
     ] = None,
+    advise: Annotated[
+        bool,
+        typer.Option("--advise", help="Predictive controllers only recommend, and ask at the terminal for an answer."),
+    ] = False,
     no_plot: Annotated[bool, typer.Option("--no-plot", help="Draw no figure.")] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print the folder of the results, nothing else.")
@@ -83,4 +89,8 @@ def run(
             simulation = build()
     for warning in filter(None, [session.warning_of(loaded), *session.warnings_of_values(simulation)]):
         notes.print(warning, markup=False)
-    execute(simulation, folder, quiet=quiet, plot=not no_plot)
+    if advise:
+        from galenic.advice import ask_at_prompt
+
+        ask_at_prompt(simulation, notes)
+    execute(simulation, folder, quiet=quiet, plot=not no_plot, progress=not advise)
