@@ -136,7 +136,8 @@ def _draw_panel(
         have = curve.results.units
         wanted = [s for s in panel.signals if s in have]
         points = {s: sensors[s] for s in wanted if sensors.get(s) in have}
-        frame = curve.results.frame([*wanted, *points.values()])
+        counters = {p: f"{p.removesuffix('.value')}.sample" for p in points.values()}
+        frame = curve.results.frame([*wanted, *points.values(), *(c for c in counters.values() if c in have)])
         time = frame.index.to_numpy(dtype=float) / scale
         for signal in wanted:
             colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
@@ -144,7 +145,7 @@ def _draw_panel(
             label = signal if len(curves) == 1 else f"{curve.label}: {signal}" if len(wanted) > 1 else curve.label
             factor, offset = conversion(units[signal], panel.unit)
             if signal in points:
-                x, y = _fresh(time, frame[points[signal]])
+                x, y = _fresh(time, frame[points[signal]], frame.get(counters[points[signal]]))
                 few = len(x) < _FEW_POINTS
                 axis.plot(
                     x,
@@ -213,10 +214,13 @@ def _draw_limits(axis: Axes, panel: Panel, values: Any) -> None:
     axis.set_ylim(bottom, top)
 
 
-def _fresh(time: Any, values: pd.Series[float]) -> tuple[Any, Any]:
-    """A held measurement once, not once a record; at most a few thousand points."""
+def _fresh(time: Any, values: pd.Series[float], counter: pd.Series[float] | None) -> tuple[Any, Any]:
+    """A held measurement once, not once a record, and not before its first sample; at most a few thousand points."""
     y = values.to_numpy(dtype=float)
-    changed = np.flatnonzero(np.diff(y, prepend=np.nan) != 0.0)
+    new = np.diff(y, prepend=np.nan) != 0.0
+    if counter is not None:
+        new &= counter.to_numpy(dtype=float) > 0.0
+    changed = np.flatnonzero(new)
     changed = changed[:: max(1, len(changed) // _MOST_POINTS)]
     return time[changed], y[changed]
 
