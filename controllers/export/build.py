@@ -74,7 +74,7 @@ def controller_model(name: str, description: str, mpc: LinearMPC) -> ControllerM
     linear_tables(mpc.law, tables)
     interface = mpc_interface(mpc, tables)
     states, measured = int(tables.sizes["N_S"]), len(mpc.measured)
-    before = [0.0] * (5 + len(mpc.targets) + 7 * measured + 2 * len(mpc.references))
+    before = [0.0] * (7 + len(mpc.targets) + 7 * measured + 2 * len(mpc.references))
     memory = [*before, *(v.start or 0.0 for v in interface.outputs), *[0.0] * (states + states**2 + measured)]
     return ControllerModel(name, description, mpc, interface, tables, tuple(memory))
 

@@ -22,6 +22,7 @@ REASONS = (
     StepReason.TARGET_FAILED,
     StepReason.SOLVER_FAILED,
     StepReason.NOT_FINITE,
+    StepReason.MISMATCH,
     StepReason.REFERENCE_HELD,
     StepReason.SWITCHED_OFF,
     StepReason.ESTIMATE_LOST,
@@ -36,14 +37,12 @@ class Interface:
     inputs: list[Variable] = field(default_factory=list)
     parameters: list[Variable] = field(default_factory=list)
     outputs: list[Variable] = field(default_factory=list)
-    missing: set[str] = field(default_factory=set)
 
     def slots(self, hidden: int) -> list[Slot | None]:
         """All slots; None for a hidden one; time is the last."""
         always = BEFORE_THE_RUN | AT_EVENTS | IN_CONTINUOUS_TIME
         found: list[Slot | None] = [
-            self._slot(v, "discrete", "", always | (_MAY_BE_MISSING if v.name in self.missing else 0))
-            for v in self.inputs
+            self._slot(v, "discrete", "", always | (_MAY_BE_MISSING if v.kind == "Real" else 0)) for v in self.inputs
         ]
         found += [self._slot(v, "tunable", "exact", BEFORE_THE_RUN | AT_EVENTS) for v in self.parameters]
         found += [None] * hidden
@@ -76,7 +75,7 @@ def mpc_interface(mpc: LinearMPC, tables: CTables) -> Interface:
     _manipulated(mpc, tables, made)
     _soft_limits(mpc, tables, made)
     text = "0 off, 1 shadow and 2 advisory: it computes, the fallback inputs are in force, 3 closed"
-    mode = _add(made.inputs, "mode", "input", "1", text, float(mpc.mode), kind="Integer")
+    mode = _add(made.inputs, "mode", "input", "1", text, float(mpc.rules.mode), kind="Integer")
     tables.size(MODE_INPUT=mode)
     tables.size(START_PARAMETER=len(made.parameters))
     _add(made.parameters, "start_after", "parameter", "s", "before this time it only estimates", mpc.start_after)
@@ -91,6 +90,9 @@ def mpc_interface(mpc: LinearMPC, tables: CTables) -> Interface:
         kind="Boolean",
     )
     _shown(mpc, made)
+    fades = math.exp(-mpc.period / mpc.rules.mismatch_time)
+    tables.size(MISMATCH_FADES=fades, MISMATCH_SIGMAS=mpc.rules.mismatch_sigmas)
+    tables.size(MISMATCH_STEPS_DOWN=int(mpc.rules.mismatch_steps_down))
     tables.size(N_SHOWN=len(made.outputs), PERIOD=mpc.period, ESTIMATE_AFTER=mpc.estimate_after)
     return made
 
@@ -130,7 +132,6 @@ def _measured(mpc: LinearMPC, tables: CTables, made: Interface) -> None:
         late = f", {model.delay * mpc.period:g} s late" if model.delay else ""
         text = f"measured value of {port.checks.name}{late}; NaN: missing"
         values.append(_add(made.inputs, port.value.name, "input", port.value.unit, text, port.value.start))
-        made.missing.add(port.value.name)
         samples.append(-1)
         if port.sample:
             text = f"counts the values of {port.checks.name}: a value is new where it has changed"
@@ -182,7 +183,6 @@ def _manipulated(mpc: LinearMPC, tables: CTables, made: Interface) -> None:
         move = min(u.max_move, u.high - u.low) / target.factor
         text = f"what {u.name} is without this controller, where fallback_connected"
         fallbacks.append(_add(made.inputs, fallback.name, "input", target.unit, text, target.start))
-        made.missing.add(fallback.name)
         nominal = max(abs(low), abs(high))
         for suffix, value, what in (
             ("min", low, "lower bound, hard"),
@@ -227,6 +227,7 @@ def _shown(mpc: LinearMPC, made: Interface) -> None:
     _add(outputs, "reason", "output", "1", _codes(REASONS), float(StepReason.WAITING), kind="Integer")
     _add(outputs, "rung", "output", "1", f"what is in force: {_codes(RUNGS)}", float(Rung.HOLD), kind="Integer")
     _add(outputs, "failures", "output", "1", "periods without an answer after start_after", 0.0, kind="Integer")
+    _add(outputs, "mismatch", "output", "1", "prediction errors in standard deviations, smoothed; 1 as expected", 0.0)
     names = labels([y.name for y in law.outputs])
     for what in ("estimate", "target"):
         for y in law._objective.outputs:

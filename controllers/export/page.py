@@ -47,7 +47,7 @@ changed between steps; weights, horizons and the model are compiled in.
 A state of the FMU (get, set, serialise) is everything the controller knows. Instances share nothing.
 
 It does not have what `galenic run` has around a control law: modes and advice, a deadline, plans with limits relaxed
-by rank, the last plan shifted on, a linear backup, the safe state, the monitor of mismatch, and the record of each
+by rank, the last plan shifted on, a linear backup, the safe state, and the record of each
 step.
 """
 

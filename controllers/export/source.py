@@ -10,7 +10,7 @@ import numpy as np
 from controllers.linear_law import LinearLaw
 from controllers.mpc import MPCController
 from controllers.operation.border import Border, Channel, MeasuredChannel
-from controllers.operation.reasons import Mode
+from controllers.operation.rules import OperationRules
 from controllers.operation.shell import _FAR
 from cosim.component import FloatArray, Port
 from fmus.errors import GalenicError
@@ -47,7 +47,7 @@ class LinearMPC:
     start_after: float
     start: FloatArray
     measured: Sequence[MeasuredPort]
-    mode: Mode
+    rules: OperationRules
     references: Sequence[PortChannel]
     plausible_references: Sequence[tuple[float, float]]
     fallbacks: Sequence[PortChannel]
@@ -85,7 +85,7 @@ def linear_mpc(controller: MPCController) -> LinearMPC:
         border.start_after,
         np.array(border.start),
         measured,
-        border.rules.mode,
+        border.rules,
         _references(law, border),
         [(points[i] - _FAR * border.sizes[i], points[i] + _FAR * border.sizes[i]) for i in tracked],
         [_channel(inputs[c.index], c, s) for c, s in zip(border.fallbacks, border.start, strict=True)],

@@ -22,7 +22,9 @@ enum {
     EQUAL = LAST + N_MEASURED,
     REFERENCE = EQUAL + N_MEASURED, /* the last reference that made sense, if there was one */
     HAS_REFERENCE = REFERENCE + N_TRACKED,
-    SHOWN = HAS_REFERENCE + N_TRACKED,
+    ERRORS = HAS_REFERENCE + N_TRACKED, /* of prediction: squares and number, fading */
+    ERROR_COUNT,
+    SHOWN,
     LAW = SHOWN + N_SHOWN,
     N_STATES = LAW + N_LAW
 };
@@ -59,7 +61,7 @@ static int credible(double t, double *x, const double *u, int i, double value) {
 
 /* what arrived into the estimate; whether nothing that is needed has been missing for too long */
 static int measure(double t, double *x, const double *u, double *w) {
-    double values[N_MEASURED];
+    double values[N_MEASURED], innovations[N_MEASURED];
     char fresh[N_MEASURED];
     int complete = 1;
     for (int i = 0; i < N_MEASURED; ++i) {
@@ -67,7 +69,7 @@ static int measure(double t, double *x, const double *u, double *w) {
         fresh[i] = 1;
         if (SAMPLE_INPUT[i] >= 0) {
             fresh[i] = u[SAMPLE_INPUT[i]] != x[SEEN + i];
-            x[SEEN + i] = u[SAMPLE_INPUT[i]];
+            if (isfinite(u[SAMPLE_INPUT[i]])) x[SEEN + i] = u[SAMPLE_INPUT[i]];
         }
         int good = fresh[i] && credible(t, x, u, i, value);
         values[i] = good ? value : NAN;
@@ -76,9 +78,17 @@ static int measure(double t, double *x, const double *u, double *w) {
         double age = t - (x[HAS_GOOD + i] > 0.5 ? x[GOOD_AT + i] : x[SINCE]);
         if (NEEDED[i] && (x[MISSED + i] > MAX_MISSED[i] || age > MAX_AGE[i])) complete = 0;
     }
-    law_correct(x + LAW, values, fresh, w);
+    law_correct(x + LAW, values, fresh, innovations, w);
+    x[ERRORS] *= MISMATCH_FADES, x[ERROR_COUNT] *= MISMATCH_FADES;
+    for (int i = 0; i < N_MEASURED; ++i)
+        if (isfinite(innovations[i])) x[ERRORS] += pow(fmin(fabs(innovations[i]), 100), 2), ++x[ERROR_COUNT];
     return complete;
 }
+
+static double mismatch(const double *x) { return x[ERROR_COUNT] > 0 ? sqrt(x[ERRORS] / x[ERROR_COUNT]) : 0; }
+
+/* plant and model differ, once the memory is half full */
+static int differs(const double *x) { return x[ERROR_COUNT] > 0.5 / (1 - MISMATCH_FADES) && mismatch(x) > MISMATCH_SIGMAS; }
 
 static int finite_all(int n, const double *v) {
     for (int i = 0; i < n; ++i)
@@ -122,22 +132,26 @@ static void execute(double t, double *x, const double *u, const double *p, doubl
         } else {
             law_initialize(x + LAW, previous);
             memset(x + MISSED, 0, (REFERENCE - MISSED) * sizeof(double));
+            x[ERRORS] = x[ERROR_COUNT] = 0;
             x[STARTED] = 1;
             x[SINCE] = t;
         }
         int complete = measure(t, x, u, w), held = refer(x, u, references), lost = !finite_all(N_LAW, x + LAW);
         if (lost) law_initialize(x + LAW, previous);
-        reason = t < x[SINCE] + p[START_PARAMETER] - ESTIMATE_AFTER - 1e-9 ? WAITING
-                 : !complete                                             ? MEASUREMENT_MISSING
-                 : lost                                                  ? ESTIMATE_LOST
-                 : held == 2                                             ? NOT_FINITE
-                                                                         : SOLVED;
-        if (reason == SOLVED) {
+        if (t < x[SINCE] + p[START_PARAMETER] - ESTIMATE_AFTER - 1e-9) {
+            reason = WAITING;
+        } else if (lost || held == 2) {
+            reason = lost ? ESTIMATE_LOST : NOT_FINITE;
+        } else if (MISMATCH_STEPS_DOWN && differs(x)) {
+            reason = MISMATCH;
+        } else {
             reason = law_solve(x + LAW, previous, references, &limits, answer, target, w, iw);
             has_target = reason != TARGET_FAILED;
             solved = reason == SOLVED;
             if (solved && held) reason = REFERENCE_HELD;
+            if (solved && differs(x)) reason = MISMATCH;
         }
+        if (reason != WAITING && !complete) reason = MEASUREMENT_MISSING, solved = 0; /* what was solved is shown, not applied */
     }
     int active = solved && mode == CLOSED, rung = solved ? RUNG_SOLVED : known ? RUNG_FALLBACK : RUNG_HOLD;
     double *shown = x + SHOWN;
@@ -153,6 +167,7 @@ static void execute(double t, double *x, const double *u, const double *p, doubl
     *shown++ = reason;
     *shown++ = rung;
     *shown++ = x[FAILURES];
+    *shown++ = mismatch(x);
     law_outputs(x + LAW, estimate);
     for (int i = 0; i < N_CONTROLLED; ++i, ++shown) *shown = estimates ? estimate[CONTROLLED_OUTPUT[i]] : *shown;
     for (int i = 0; i < N_CONTROLLED; ++i, ++shown) *shown = has_target ? target[CONTROLLED_OUTPUT[i]] : *shown;

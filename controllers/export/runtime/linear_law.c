@@ -48,15 +48,18 @@ static void law_predict(double *s, const double *u, double *w) {
             p[i * N_S + j] = p[j * N_S + i] = qp_dot(N_S, w + i * N_S, TRANSITION + j * N_S) + PROCESS_NOISE[i * N_S + j];
 }
 
-static void law_correct(double *s, const double *values, const char *fresh, double *w) {
+/* by what arrived; innovations, in standard deviations, NaN where nothing did */
+static void law_correct(double *s, const double *values, const char *fresh, double *innovations, double *w) {
     double *p = s + LAW_COVARIANCE, *rejections = s + LAW_REJECTIONS;
     for (int i = 0; i < N_MEASURED; ++i) {
+        innovations[i] = NAN;
         if (!fresh[i] || !isfinite(values[i])) continue;
         const double *h = MEASURED_MATRIX + i * N_S;
         memset(w, 0, N_S * sizeof(double));
         add_product(N_S, N_S, p, h, 1, w);
         double variance = qp_dot(N_S, h, w) + MEASURED_VARIANCE[i];
         double innovation = values[i] - MEASURED_0[i] - qp_dot(N_S, h, s);
+        innovations[i] = innovation / sqrt(variance);
         if (innovation * innovation > MEASURED_GATE[i] * MEASURED_GATE[i] * variance && rejections[i] < MAX_REJECTIONS) {
             ++rejections[i];
             continue;
