@@ -29,6 +29,7 @@ class Evaluation:
             self._function = self._function.expand()
         self.arguments: list[FloatArray] = [np.zeros(function.nnz_in(i)) for i in range(function.n_in())]
         self.results: list[FloatArray] = [np.zeros(self._function.nnz_out(i)) for i in range(function.n_out())]
+        self._zeros = [np.zeros(len(r)) for r in self.results]
         self._buffer, self._run = self._function.buffer()
         for i, a in enumerate(self.arguments):
             self._buffer.set_arg(i, a.data)
@@ -41,7 +42,8 @@ class Evaluation:
             self._run()
         except RuntimeError:  # an integrator that gives up
             return False
-        return not self._buffer.ret() and all(bool(np.isfinite(r).all()) for r in self.results)
+        # 0 times infinity is no number, so the product is 0 only if all are finite
+        return not self._buffer.ret() and all(r.dot(z) == 0.0 for r, z in zip(self.results, self._zeros, strict=True))
 
 
 def with_jacobian(function: Any) -> Any:

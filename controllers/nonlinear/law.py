@@ -250,6 +250,8 @@ class NonlinearLaw:
         known = self._others_by_stage(time, ends)
         target: SteadyTarget | None = None
         if self._target is not None and (self._misses < _MISSES or self._misses % _MISSES == 0):
+            if self._misses >= _MISSES:
+                self._target.reset()
             target = self._target.solve(state[:n], state[n:], previous, known[0], now_reference, on)
         if self._target is not None:  # where there is no rest, as in a batch, it is looked for now and then
             self._misses = 0 if target is not None and target.found else self._misses + 1

@@ -82,7 +82,7 @@ class Planner:
         f, n = self._f, len(self._f.model.process.states)
         values = self._values(state[n:], known, references, durations, on, target)
         x = state[:n]
-        shift = 0 if f.horizon.batch is not None else elapsed * f.horizon.counts[0] // max(1, self._first)
+        shift = 0 if f.horizon.batch is not None else elapsed * f.horizon.counts[0] // self._first
         best, cost = self._shifted(elapsed, durations), math.inf
         answer = no_plan(f.problem, Status.FAILED)
         if self._judged and best is not None and self._roll_out is not None:
@@ -124,9 +124,9 @@ class Planner:
         return kept
 
     @property
-    def _first(self) -> float:
+    def _first(self) -> int:
         """Periods in the first stage."""
-        return float(max(1, round(self._f.horizon.durations()[0] / self._f.model.period)))
+        return max(1, round(float(self._f.horizon.durations()[0]) / self._f.model.period))
 
     def _engine(
         self,

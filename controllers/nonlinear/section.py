@@ -31,6 +31,8 @@ from controllers.surrogates import SurrogateModel, load_model
 from cosim.component import ControllerContext, Port
 from fmus.errors import GalenicError, nearest
 
+#: What becomes of limits beyond the training range.
+_OUTSIDE = {"linear": "widen", "mechanistic": "widen"}
 #: Scale of an output that nobody gave one, as a share of its usual size.
 _SCALE = 0.1
 #: Relative standard deviation of the start, where nobody gave one, and its floor as a share of the nominal.
@@ -93,7 +95,11 @@ class InitialConfig(Config):
 
 
 class NonlinearSection(CommonConfig):
-    """The section of a scenario file: ``type: mpc`` with ``model:``."""
+    """The section of a scenario file: ``type: mpc`` with ``model:``.
+
+    ``outside_domain``: limits beyond the model's training range are refused, or predictions there widened; by default
+    the first for models from data that are not linear, the second for the others.
+    """
 
     model: str
     controlled: dict[str, NonlinearControlledConfig] = Field(default_factory=dict)  # type: ignore[assignment]
@@ -112,6 +118,7 @@ class NonlinearSection(CommonConfig):
     known: dict[str, KnownConfig] = Field(default_factory=dict)
     initial: dict[str, InitialConfig] = Field(default_factory=dict)
     target: bool | None = None
+    outside_domain: Literal["refuse", "widen"] | None = None
 
 
 @dataclass(frozen=True)
@@ -195,7 +202,9 @@ class _Builder:
         return law
 
     def _check_domain(self, manipulated: Sequence[Manipulated]) -> None:
-        """Refuse bounds beyond the model's training range."""
+        """Refuse bounds beyond the model's training range, where predictions there are not to be widened."""
+        if (self.c.outside_domain or _OUTSIDE.get(self.model.kind, "refuse")) == "widen":
+            return
         low, high = self.model.operating_point, self.model.operating_point
         for u in manipulated:
             index = self.model.process.index("input", u.input)
@@ -203,7 +212,8 @@ class _Builder:
         try:
             self.model.check_bounds(low, high)
         except GalenicError as error:
-            raise self.context.error("manipulated", error.message, error.cure) from error
+            cure = f"{error.cure}; or write 'outside_domain: widen'"
+            raise self.context.error("manipulated", error.message, cure) from error
 
     def _key_of(self, message: str) -> Key:
         """The part of the section that an error of the law is most likely about."""

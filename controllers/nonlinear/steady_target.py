@@ -17,6 +17,8 @@ from cosim.component import FloatArray
 #: Price of one nominal of drift in a period: a state that cannot rest drifts rather than leave no target.
 _DRIFT = 1e4
 _SMALL = 1e-6
+#: Iterations from the last target on, and how often a step is halved.
+_FEW, _HALVINGS = 3, 6
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class SteadyTargetOptimizer:
 
     all scaled. The absolute values make references and rest exact wherever they can be reached, as in
     `controllers.target.TargetOptimizer`; each QP has a solution whatever the point of linearisation. A step is halved
-    until the penalty function falls. Numbers never raise.
+    until the penalty function falls. From the last target few iterations are made in a solve, so that a target that
+    moves is followed as in a real-time iteration. Numbers never raise.
 
     Args:
         formulation: model and specification.
@@ -72,9 +75,7 @@ class SteadyTargetOptimizer:
         self._low, self._high = (np.array([c.bounds[i] for c in s.manipulated]) for i in (0, 1))
         self._x_low, self._x_high = model.low[:n], model.high[:n]
         self._shape = n, m, len(s.tracked), len(limited)
-        total, rows = n + m + 2 * len(s.tracked) + len(limited) + 2 * n, n + len(s.tracked) + 2 * len(limited)
-        sparsity = {"h": ca.Sparsity.diag(total), "a": ca.Sparsity.dense(rows, total)}
-        self._qp = ca.conic("target", "daqp", sparsity, {"error_on_fail": False})
+        self._qp = self._make_program()
         self.reset()
 
     def reset(self) -> None:
@@ -119,8 +120,8 @@ class SteadyTargetOptimizer:
         if not math.isfinite(merit):
             x, u = state.copy(), np.clip(inputs, self._low, self._high)
             merit = self._at(x, u, data)
-        k = 0
-        for k in range(1, self._iterations + 1):  # noqa: B007
+        k, most = 0, _FEW if self._last is not None else self._iterations
+        for k in range(1, most + 1):  # noqa: B007
             if not math.isfinite(merit):
                 return nothing
             step = self._step(u, data)
@@ -129,7 +130,7 @@ class SteadyTargetOptimizer:
                 return nothing
             dx, du = step
             length = 1.0
-            for _ in range(12):
+            for _ in range(_HALVINGS):
                 new_x, new_u = x + length * dx, np.clip(u + length * du, self._low, self._high)
                 new = self._at(new_x, new_u, data)
                 if math.isfinite(new) and not self._better(new, merit):
@@ -148,7 +149,7 @@ class SteadyTargetOptimizer:
         outputs = self._evaluate.results[2].copy()
         drift = _size(self._evaluate.results[0] / self._size_x)
         found = bool(np.isfinite(outputs).all()) and drift < 1e-4
-        self._last = (x.copy(), u.copy()) if found else None
+        self._last = (x.copy(), u.copy()) if math.isfinite(merit) else None
         return SteadyTarget(x, u, outputs, found, k)
 
     @staticmethod
@@ -184,47 +185,57 @@ class SteadyTargetOptimizer:
         """The QP at the point that was evaluated last, in scaled changes (x, u, e+, e-, l, drift+, drift-)."""
         _, _, references, ideal, on = data
         n, m, nt, nl = self._shape
-        drift, slope, y, gain, _, worth = (r.copy() for r in self._evaluate.results)
-        size = np.r_[self._size_x, self._size_u]
-        slope = slope.reshape((n, n + m), order="F") * size / self._size_x[:, None]
-        gain = gain.reshape((-1, n + m), order="F") * size
-        total = n + m + 2 * nt + nl + 2 * n
-        h, g = np.zeros(total), np.zeros(total)
-        h[:n] = _SMALL
-        h[n : n + m] = 2.0 * self._pull + _SMALL
-        h[n + m : n + m + 2 * nt] = np.repeat(np.maximum(self._weight, 1e-3), 2)
-        h[n + m + 2 * nt : n + m + 2 * nt + nl] = 0.01 * np.maximum(self._price * on, 1.0)
-        h[n + m + 2 * nt + nl :] = 1.0
-        g[: n + m] = worth * size
-        g[n : n + m] += 2.0 * self._pull * (u - ideal) / self._size_u
-        g[n + m :] = np.r_[np.repeat(self._weight, 2), self._price * on, np.full(2 * n, _DRIFT)]
-        rows = np.zeros((n + nt + 2 * nl, total))
-        rows[:n, : n + m] = slope
-        rows[:n, total - 2 * n :] = np.hstack([-np.eye(n), np.eye(n)])
-        for i, (index, scale) in enumerate(zip(self._tracked, self._scale_t, strict=True)):
-            rows[n + i, : n + m] = gain[index] / scale
-            rows[n + i, n + m + 2 * i : n + m + 2 * i + 2] = [-1.0, 1.0]
-        for i, (index, scale) in enumerate(zip(self._limited, self._scale_l, strict=True)):
-            for row, sign in ((n + nt + i, -1.0), (n + nt + nl + i, 1.0)):
-                rows[row, : n + m] = gain[index] / scale
-                rows[row, n + m + 2 * nt + i] = sign
-        rest, error = -drift / self._size_x, (references - y[self._tracked]) / self._scale_t
+        drift, slope, y, gain, _, worth = self._evaluate.results
+        w, errors, slacks = n + m, n + m + 2 * nt, n + m + 2 * nt + nl
+        h, g, a, low, high, lower, upper = self._parts
+        h[errors:slacks] = 0.01 * np.maximum(self._price * on, 1.0)
+        g[:w] = worth * self._size
+        g[n:w] += 2.0 * self._pull * (u - ideal) / self._size_u
+        g[errors:slacks] = self._price * on
+        np.multiply(slope.reshape((n, w), order="F"), self._slope_scale, out=a[:n, :w])
+        outputs = gain.reshape((-1, w), order="F")
+        np.multiply(outputs[self._tracked], self._gain_scale_t, out=a[n : n + nt, :w])
+        np.multiply(outputs[self._limited], self._gain_scale_l, out=a[n + nt : n + nt + nl, :w])
+        a[n + nt + nl :, :w] = a[n + nt : n + nt + nl, :w]
+        lower[:n] = upper[:n] = -drift / self._size_x
+        lower[n : n + nt] = upper[n : n + nt] = (references - y[self._tracked]) / self._scale_t
         here = y[self._limited]
-        above, below = (self._limits[:, 1] - here) / self._scale_l, (self._limits[:, 0] - here) / self._scale_l
-        free = np.full(nl, math.inf)
-        low = np.r_[np.full(n, -1e3), (self._low - u) / self._size_u, np.zeros(total - n - m)]
-        high = np.r_[np.full(n, 1e3), (self._high - u) / self._size_u, np.full(total - n - m, math.inf)]
-        if not all(np.isfinite(a).all() for a in (rows, g, rest, error)):
+        upper[n + nt : n + nt + nl] = (self._limits[:, 1] - here) / self._scale_l
+        lower[n + nt + nl :] = (self._limits[:, 0] - here) / self._scale_l
+        low[n:w], high[n:w] = (self._low - u) / self._size_u, (self._high - u) / self._size_u
+        if not (np.isfinite(a).all() and np.isfinite(g).all() and not np.isnan(lower).any()):
             return None
-        lower, upper = np.r_[rest, error, -free, below], np.r_[rest, error, above, free]
-        try:
-            found = self._qp(h=ca.diag(h), g=g, a=rows, lbx=low, ubx=high, lba=lower, uba=upper)["x"]
-        except RuntimeError:
+        if not self._qp.run():
             return None
-        answer = np.asarray(found, dtype=np.float64).ravel()
-        if not np.isfinite(answer).all():
-            return None
-        return answer[:n] * self._size_x, answer[n : n + m] * self._size_u
+        answer = self._qp.results[0]
+        return answer[:n] * self._size_x, answer[n:w] * self._size_u
+
+    def _make_program(self) -> Evaluation:
+        """The QP on fixed arrays; what never changes in them is written here."""
+        n, m, nt, nl = self._shape
+        total, rows = n + m + 2 * nt + nl + 2 * n, n + nt + 2 * nl
+        shapes = {"h": ca.Sparsity.diag(total), "a": ca.Sparsity.dense(rows, total)}
+        qp = Evaluation(ca.conic("target", "daqp", shapes, {"error_on_fail": False}))
+        h, g, flat, lower, upper, low, high = qp.arguments[:7]
+        a = flat.reshape((rows, total), order="F")
+        self._parts = h, g, a, low, high, lower, upper
+        h[:n], h[n : n + m] = _SMALL, 2.0 * self._pull + _SMALL
+        h[n + m : n + m + 2 * nt] = np.repeat(np.maximum(self._weight, 1e-3), 2)
+        h[total - 2 * n :] = 1.0
+        g[n + m : n + m + 2 * nt], g[total - 2 * n :] = np.repeat(self._weight, 2), _DRIFT
+        index = np.arange(n)
+        a[index, total - 2 * n + index], a[index, total - n + index] = -1.0, 1.0
+        for i in range(nt):
+            a[n + i, n + m + 2 * i : n + m + 2 * i + 2] = [-1.0, 1.0]
+        for i in range(nl):
+            a[n + nt + i, n + m + 2 * nt + i], a[n + nt + nl + i, n + m + 2 * nt + i] = -1.0, 1.0
+        low[:n], high[:n], low[n + m :], high[n + m :] = -1e3, 1e3, 0.0, math.inf
+        lower[n + nt : n + nt + nl], upper[n + nt + nl :] = -math.inf, math.inf
+        self._size = np.r_[self._size_x, self._size_u]
+        self._slope_scale = self._size / self._size_x[:, None]
+        self._gain_scale_t = self._size / self._scale_t[:, None]
+        self._gain_scale_l = self._size / self._scale_l[:, None]
+        return qp
 
 
 def _limited(limits: tuple[float, float]) -> bool:
