@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from galenic.kpi_transients import end_of_start_up, settling_kpis, start_up_kpis
 if TYPE_CHECKING:
     import pandas as pd
 
+    from controllers.design_space import DesignSpace
     from cosim.results import Results
     from cosim.scenario import Scenario
 
@@ -227,32 +228,31 @@ class _Run:
         space = _design_space(self.scenario, self.section)
         if space is None:
             return []
-        kpis = []
-        names = {**{name: q.signal for name, q in self.section.quality.items()}}
+        names = {name: q.signal for name, q in self.section.quality.items()}
+        places = {n: n if n in self.frame else names.get(n, n) for n in space.critical_quality_attributes}
+        setpoints = {n: self._in(r.unit, n) for n, r in space.setpoints.items() if n in self.frame}
+        attributes = [(space.critical_quality_attributes[n], s) for n, s in places.items() if s in self.frame]
         total = float(self.dt[self.warm].sum())
         any_outside = np.zeros(len(self.frame), dtype=bool)
-        seen = 0
-        for key, label, ranges in (
-            ("setpoints", "setpoints outside design space", space.setpoints),
-            ("attributes", "CQAs outside design space", space.critical_quality_attributes),
-        ):
+        kpis = []
+        if setpoints:
+            margins = _margins(space, setpoints)
+            # a setpoint that stands on the edge is inside, whatever a unit conversion rounds
+            any_outside |= ~(margins >= -1e-9)
+            kpis += self._margin(margins)
+            label = "setpoints outside design space"
+            kpis.append(_time_share("design_space_setpoints", label, any_outside & self.warm, self.dt, total))
+        if attributes:
             outside = np.zeros(len(self.frame), dtype=bool)
-            known = 0
-            for name, limits in ranges.items():
-                signal = name if name in self.frame else names.get(name, name)
-                if signal not in self.frame:
-                    continue
-                known += 1
+            for limits, signal in attributes:
                 here = limits.in_unit(self.units[signal])
-                # a setpoint that stands on the edge is inside, whatever a unit conversion rounds
                 slack = 1e-9 * max(abs(v) for v in (here.min, here.max) if math.isfinite(v))
                 values = self.column(signal)
                 outside |= ~((values >= here.min - slack) & (values <= here.max + slack))
-            seen += known
-            if known:
-                any_outside |= outside
-                kpis.append(_time_share(f"design_space_{key}", label, outside & self.warm, self.dt, total))
-        if seen:
+            any_outside |= outside
+            label = "CQAs outside design space"
+            kpis.append(_time_share("design_space_attributes", label, outside & self.warm, self.dt, total))
+        if kpis:
             both = any_outside & self.warm
             kpis.append(_time_share("design_space_outside", "time outside design space", both, self.dt, total))
             kpis.append(
@@ -260,6 +260,24 @@ class _Run:
                     "time after the warm-up with a setpoint or a quality attribute outside the design space")
             )  # fmt: skip
         return kpis
+
+    def _margin(self, margins: FloatArray) -> list[Kpi]:
+        """The distance of the setpoints to the edge after the warm-up: the smallest, and the mean over time."""
+        known = self.warm & np.isfinite(margins)
+        mean, _ = weighted_mean_and_sd(np.where(known, margins, 0.0), np.where(known, self.dt, 0.0))
+        least = float(margins[known].min()) if known.any() else math.nan
+        text = (
+            "distance of the setpoints to the edge of the design space after the warm-up, as its file counts it: 1 in "
+            "the middle of the ranges, 0 at the edge (of a probability: in logits), negative outside; "
+        )
+        return [
+            Kpi("design_space_margin", "margin to the edge, least", least, "1", text + "the smallest", "higher"),
+            Kpi("design_space_margin_mean", "margin to the edge, mean", mean, "1", text + "the mean", "higher"),
+        ]
+
+    def _in(self, unit: str, signal: str) -> FloatArray:
+        factor, offset = conversion(self.units[signal], unit)
+        return factor * self.column(signal) + offset
 
     def final(self) -> list[Kpi]:
         kpis = []
@@ -298,10 +316,17 @@ def _time_share(name: str, label: str, outside: npt.NDArray[np.bool_], dt: Float
     return Kpi(name, label, share, "%", f"{label}: share of the time after the warm-up")
 
 
-def _design_space(scenario: Scenario, section: KpiSection) -> Any:
+def _margins(space: DesignSpace, setpoints: Mapping[str, FloatArray]) -> FloatArray:
+    """The margin at each record; setpoints change seldom, so each combination is asked for once."""
+    points, index = np.unique(np.column_stack(list(setpoints.values())), axis=0, return_inverse=True)
+    margins = np.array([space.margin(dict(zip(setpoints, point, strict=True))) for point in points])
+    return margins[index.ravel()]
+
+
+def _design_space(scenario: Scenario, section: KpiSection) -> DesignSpace | None:
     if section.design_space is None:
         return None
-    from controllers.design_space import DesignSpace
+    from controllers.design_space import DesignSpace as Space
 
     file = scenario.resolve(section.design_space.file)
     if not file.is_file():
@@ -310,7 +335,7 @@ def _design_space(scenario: Scenario, section: KpiSection) -> Any:
             f"there is no design-space file '{section.design_space.file}'",
             "give its path relative to the scenario",
         )
-    return DesignSpace.load(file)
+    return Space.load(file)
 
 
 def _design_space_signals(scenario: Scenario, section: KpiSection) -> list[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -237,3 +238,16 @@ def test_the_start_up_ends_when_the_attributes_have_held_and_counts_what_was_mad
 def test_transients_that_mean_nothing_are_refused(section: dict[str, Any], said: str) -> None:
     with pytest.raises(GalenicError, match=said):
         values(frame_of([0, 1], p__weight=[1, 1]), **section)
+
+
+def test_the_margin_to_the_edge_is_that_of_the_setpoints_in_the_files_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "design_space: galenic/1\nsetpoints:\n  p.weight: {min: 0.1, max: 0.3, unit: g}\n"
+    Path("space.yaml").write_text(text, encoding="utf-8")
+    frame = frame_of([0, 1, 2, 3], p__weight=[200, 250, 300, 310])
+    kpis = values(frame, design_space={"file": str(tmp_path / "space.yaml")})
+    assert kpis["design_space_margin"].value == pytest.approx(-0.1)
+    assert kpis["design_space_margin_mean"].value == pytest.approx((0.5 + 0.0 - 0.1) / 3)
+    assert kpis["design_space_setpoints"].value == pytest.approx(100 / 3)
