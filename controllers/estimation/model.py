@@ -91,8 +91,8 @@ class Process:
         step: CasADi function f(x, u, p).
         measure: CasADi function h(x, u, p).
         parameters: name and value, in the order of p.
-        advance: CasADi function (x, u, p, h) -> x after one integration step of h s, for stages of any length; a process
-            without one goes part of the way of ``step``.
+        advance: CasADi function (x, u, p, h) -> x after one integration step of h s, for stages of any length; a
+            process without one goes part of the way of ``step``.
         substeps: integration steps in a period that are accurate.
     """
 

@@ -249,11 +249,11 @@ class NonlinearLaw:
         n = len(self.model.process.states)
         known = self._others_by_stage(time, ends)
         target: SteadyTarget | None = None
-        if self._target is not None and (self._misses < _MISSES or self._misses % _MISSES == 0):
+        if self._target is not None and (self._misses < _MISSES or self._misses & (self._misses - 1) == 0):
             if self._misses >= _MISSES:
                 self._target.reset()
             target = self._target.solve(state[:n], state[n:], previous, known[0], now_reference, on)
-        if self._target is not None:  # where there is no rest, as in a batch, it is looked for now and then
+        if self._target is not None:
             self._misses = 0 if target is not None and target.found else self._misses + 1
         answer = self._planner.solve(
             state=state,
@@ -462,7 +462,7 @@ class NonlinearLaw:
         self._now, self._harvest, self._solved_at = (float(t) for t in snapshot["times"])
 
 
-#: After so many solves without a target it is looked for that seldom.
+#: After so many solves without a target it is looked for anew when their number has doubled.
 _MISSES = 8
 #: Longest path, in periods, along which disturbances have to show where nothing rests.
 _PATH = 300
