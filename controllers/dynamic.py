@@ -156,7 +156,7 @@ class DynamicOptimizer:
         self._move_rows = np.array([inputs[j].max_move / inputs[j].scale for _ in range(1, nb) for j in moving])
         self._qp = QuadraticProgram(h, a, solver=solver)
         first = np.linalg.inv(h[:nu, :nu])[:m]
-        self._feedback = -(first @ self._gradient).reshape(m, steps, len(outputs))
+        self._feedback = np.ascontiguousarray(-(first @ self._gradient).reshape(m, steps, -1).transpose(2, 0, 1))
         self._toward_rest = (first * self._rest).reshape(m, nb, m).sum(axis=1)
         names = [self._surrogate.outputs[y.index].name for y in outputs]
         self._tracked = [(i, names[i]) for i, y in enumerate(outputs) if y.tracked]
@@ -235,7 +235,7 @@ class DynamicOptimizer:
 
     def _parts(self, free: FloatArray, goal: FloatArray, last: FloatArray, rest: FloatArray) -> dict[str, FloatArray]:
         off = free + self._hold @ last - goal
-        by_output = np.einsum("jki,ki->ij", self._feedback, off) * self._input_scale
+        by_output = (self._feedback @ off.T[:, :, None])[:, :, 0] * self._input_scale
         parts = {name: by_output[i] for i, name in self._tracked}
         parts["resting inputs"] = self._input_scale * (self._toward_rest @ (rest - last))
         return parts

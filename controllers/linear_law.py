@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from controllers.disturbance_model import DisturbanceModel
 from controllers.dynamic import DynamicOptimizer, checkpoints
@@ -194,7 +195,7 @@ class LinearLaw:
             inputs,
             self._ends_s,
             outputs,
-            self._prediction.std(estimator.covariance[: self._n, : self._n]),
+            np.empty((0, len(self.outputs))),
             target.inputs,
             target.outputs,
             self._active(inputs, previous, outputs),
@@ -208,6 +209,10 @@ class LinearLaw:
         inputs, outputs = (np.full(m, math.nan), np.full(p, math.nan)) if target is None else (
             target.inputs, target.outputs)  # fmt: skip
         return Plan(outcome, np.empty((0, m)), np.empty(0), empty, empty, inputs, outputs, message=message)
+
+    def spread(self, stages: npt.NDArray[np.intp]) -> FloatArray:
+        """Standard deviations of the predicted outputs at some stages from the present estimate, shape (n, p)."""
+        return self._prediction.std(self.estimator.covariance[: self._n, : self._n], stages)
 
     def roll_out(self, inputs: FloatArray) -> FloatArray:
         """Outputs at the ends of the stages, shape (K, p), from the present estimate under ``inputs`` (K, m)."""
@@ -259,7 +264,7 @@ class LinearLaw:
         self._dynamic.recall(snapshot["dynamic"])
 
     def _active(self, inputs: FloatArray, previous: FloatArray, outputs: FloatArray) -> tuple[ActiveConstraint, ...]:
-        moves = np.diff(inputs, axis=0, prepend=previous[None])
+        moves = inputs - np.concatenate([previous[None], inputs[:-1]])
         found: list[ActiveConstraint] = []
         limits: tuple[tuple[ConstraintKind, FloatArray, FloatArray, FloatArray, FloatArray], ...] = (
             ("bound", inputs, self._low, self._high, self._near_input),

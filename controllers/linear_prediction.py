@@ -50,10 +50,11 @@ class LinearPrediction:
         """Outputs, shape (K, p), from a state (n,) under inputs (K, m), as deviations."""
         return np.asarray(self._rows @ state + self._forced @ inputs.ravel()).reshape(self._shape)
 
-    def std(self, covariance: FloatArray) -> FloatArray:
-        """Standard deviations, shape (K, p), from the covariance of the state (n, n)."""
-        spread = ((self._rows @ covariance) * self._rows).sum(axis=1).reshape(self._shape)
-        return np.asarray(np.sqrt(np.maximum(spread + self._variance, 0.0)))
+    def std(self, covariance: FloatArray, stages: npt.NDArray[np.intp]) -> FloatArray:
+        """Standard deviations at some instants, shape (n, p), from the covariance of the state (n, n)."""
+        rows = self._rows.reshape(*self._shape, -1)[stages]
+        spread = ((rows @ covariance) * rows).sum(axis=2)
+        return np.asarray(np.sqrt(np.maximum(spread + self._variance[stages], 0.0)))
 
     def present_std(self, covariance: FloatArray) -> FloatArray:
         """Of the outputs now, shape (p,)."""

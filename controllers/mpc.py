@@ -145,7 +145,8 @@ class MPCController(SampledController):
         loops = self._loop_factor * values[self._loop_index] + self._loop_offset
         references = np.array([r(values) for r in self.border.references], dtype=np.float64)
         asked = float(values[self._mode])
-        answers = self._answers.poll() if self._answers is not None and asked != Mode.OFF else ()
+        advising = Mode.ADVISORY in (asked, self.output_values[self._ports[1]])
+        answers = self._answers.poll() if self._answers is not None and advising else ()
         step = self.shell.step(communication_point, values, references, loops, asked, answers)
         margin = math.nan if self._margin is None else self._margin(step.inputs)
         self._show(step, margin)

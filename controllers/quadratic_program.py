@@ -15,7 +15,7 @@ from fmus.errors import GalenicError
 
 _HPIPM_TOLERANCES = ("res_g_max", "res_b_max", "res_d_max", "res_m_max")
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "daqp": {},
+    "daqp": {"daqp": {"primal_tol": 1e-9}},  # with its default first moves are off by up to 3e-5 of the range
     "qrqp": {"print_iter": False, "print_header": False, "print_info": False, "max_iter": 300},
     "osqp": {"osqp": {"verbose": False, "eps_abs": 1e-7, "eps_rel": 1e-7, "max_iter": 20000, "polish": True}},
     # an interior point wants "no bound" to be large, not huge; answers are checked against the true bounds

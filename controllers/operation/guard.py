@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from controllers.estimation.channels import Reason
 from controllers.operation.law import ControlLaw, LawDisturbance, LawInput, LawOutput, Outcome, Plan
@@ -44,11 +45,10 @@ class GuardedLaw:
             self.error = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             return instead
 
-    def _array(self, call: Callable[[], FloatArray], size: int) -> FloatArray:
+    def _array(self, call: Callable[[], FloatArray | None], size: int) -> FloatArray:
         """An array of that size; NaN where the law has none."""
-        empty = np.full(size, math.nan)
-        values = np.asarray(self._try(call, empty), dtype=np.float64)
-        return values if values.shape == (size,) else empty
+        values = np.asarray(self._try(call, None), dtype=np.float64)
+        return values if values.shape == (size,) else np.full(size, math.nan)
 
     @property
     def estimate(self) -> FloatArray:
@@ -106,6 +106,16 @@ class GuardedLaw:
         ):
             return failed
         return plan
+
+    def spread(self, plan: Plan, stages: npt.NDArray[np.intp]) -> FloatArray:
+        """Standard deviations of a plan's outputs at some stages; empty where the law does not know them."""
+        nothing = np.empty((0, len(self.outputs)))
+        if len(plan.outputs_std):
+            return plan.outputs_std[stages]
+        if not hasattr(self.law, "spread"):
+            return nothing
+        spread: FloatArray = self._try(lambda: self.law.spread(stages), nothing)  # type: ignore[attr-defined]
+        return spread
 
     def roll_out(self, inputs: FloatArray) -> FloatArray:
         """See `ControlLaw`."""

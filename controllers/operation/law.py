@@ -90,7 +90,8 @@ class Plan:
         inputs: of each stage, shape (K, m).
         ends: when each stage ends, in s from now, shape (K,).
         outputs: predicted at these ends, shape (K, p).
-        outputs_std: of the prediction, by the estimate's covariance and the disturbances' wander, shape (K, p).
+        outputs_std: of the prediction, by the estimate's covariance and the disturbances' wander, shape (K, p); empty
+            where the law has a method ``spread(stages)`` that gives them for the present estimate when they are needed.
         target_inputs: where it is going, shape (m,); NaN without a target.
         target_outputs: the same, shape (p,).
         active: the constraints that bind.

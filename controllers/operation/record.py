@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ class Recorder:
                 "ahead": plan.ends[shown],
                 "plan_u": plan.inputs[shown].ravel(),
                 "plan_y": plan.outputs[shown].ravel(),
-                "plan_std": plan.outputs_std[shown].ravel() if len(plan.outputs_std) else nothing,
+                "plan_std": law.spread(plan, shown).ravel(),
             }
             blocks |= {f"part {name}": values for name, values in plan.parts.items()}
         text = self._format(step, shell, blocks) % (
@@ -170,6 +171,7 @@ class Recorder:
             return
 
 
+@lru_cache(maxsize=256)
 def _instants(count: int) -> npt.NDArray[np.intp]:
     """A few stages of a plan: the first, the last, and some between, dense at the start."""
     if count <= _SHOWN:
