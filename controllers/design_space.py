@@ -36,6 +36,7 @@ class DesignSpace:
         critical_quality_attributes: by signal or name.
         description: one line for people.
         file: where it was read.
+        final_attributes: what has to be in its limits at the end of a batch; no soft limit on the way.
         region: what is more than the box, or None.
         back_off: by how much a controller keeps off the edge, or None.
     """
@@ -46,6 +47,7 @@ class DesignSpace:
     file: Path | None = None
     region: Region | None = None
     back_off: BackOff | None = None
+    final_attributes: Mapping[str, Range] = field(default_factory=dict)
 
     @classmethod
     def load(cls, file: Path | str) -> DesignSpace:
@@ -58,8 +60,8 @@ class DesignSpace:
         data = source.data
         if not isinstance(data, dict):
             raise source.error((), "a design space is a mapping", "start with 'setpoints:'")
-        known = {"design_space", "description", "setpoints", "critical_quality_attributes", "region",
-                 "proven_acceptable_ranges", "back_off", "provenance", "samples"}  # fmt: skip
+        known = {"design_space", "description", "setpoints", "critical_quality_attributes", "final_attributes",
+                 "region", "proven_acceptable_ranges", "back_off", "provenance", "samples"}  # fmt: skip
         for key in data:
             if key not in known:
                 raise source.error((key,), f"unknown key '{key}'", nearest(str(key), known))
@@ -87,6 +89,7 @@ class DesignSpace:
             Path(file),
             region,
             read_back_off(source, limits),
+            read_ranges(source, ("final_attributes",), data.get("final_attributes"), both=False),
         )
 
     @property

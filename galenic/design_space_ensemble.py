@@ -5,19 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import math
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fmus.errors import GalenicError
 from galenic.design_space_plan import Plan
+from galenic.executors import told_to_stop
 
 SAMPLES = "samples.csv"
 _POLL = 0.25
@@ -34,9 +32,9 @@ class Sample:
         number: which.
         seed: of its random numbers.
         point: the setpoint.
-        lows: smallest value of each attribute after the warm-up.
-        highs: largest value of each.
-        outside: share of the time after the warm-up with any attribute out of specification.
+        lows: smallest value of each attribute after the warm-up; of a final one, its value at the end.
+        highs: largest value of each, or the same.
+        outside: share of the time after the warm-up with any attribute out of specification; 1 where a final one is.
         error: why the run ended early; empty where it did not. Such a run is out of specification.
     """
 
@@ -60,32 +58,6 @@ class Job:
     plan: Plan
     number: int
     point: tuple[float, ...]
-
-
-@contextmanager
-def local_processes(jobs: int) -> Iterator[Executor]:
-    """Processes on this machine. At the end those that still run are told to stop.
-
-    Any other `concurrent.futures.Executor` does as well: that of a Dask cluster is ``Client(...).get_executor()``.
-    """
-    context = multiprocessing.get_context("spawn")
-    stop = context.Value("b", 0)
-    with ProcessPoolExecutor(jobs, context, _begin, (stop,)) as executor:
-        try:
-            yield executor
-        finally:
-            stop.value = 1
-
-
-_shared: dict[str, Any] = {}
-
-
-def _begin(stop: Any) -> None:
-    """A worker leaves Ctrl-C to its parent, which then says stop."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _shared["stop"] = stop
 
 
 def run_ensemble(
@@ -173,8 +145,7 @@ def evaluate(job: Job) -> Sample | None:
     from cosim import Simulation
     from galenic import session
 
-    stop = _shared.get("stop")
-    if stop is not None and stop.value:
+    if told_to_stop():
         return None
     plan = job.plan
     values = [f"{s.name}={v!r}" for s, v in zip(plan.setpoints, job.point, strict=True)]
@@ -186,7 +157,7 @@ def evaluate(job: Job) -> Sample | None:
         error, step = "", 0
         try:
             for step in range(simulation.steps):
-                if stop is not None and step % _STEPS_BETWEEN_LOOKS == 0 and stop.value:
+                if step % _STEPS_BETWEEN_LOOKS == 0 and told_to_stop():
                     return None
                 simulation.step()
                 if simulation.stopped:
@@ -201,7 +172,10 @@ def evaluate(job: Job) -> Sample | None:
         nothing = (math.nan,) * len(columns)
         return Sample(job.number, seed, job.point, nothing, nothing, 1.0, error or "it stopped within the warm-up")
     low, high = (np.array([getattr(a, side) for a in plan.attributes]) for side in ("low", "high"))
-    outside = ~((counted >= low) & (counted <= high)).all(axis=1)  # a value that is not finite is outside
+    final = np.array([a.final for a in plan.attributes])
+    inside = (counted >= low) & (counted <= high)  # a value that is not finite is outside
+    outside = ~(inside | final).all(axis=1) | (not inside[-1, final].all())
+    counted = np.where(final, counted[-1:], counted)
     return Sample(
         job.number,
         seed,

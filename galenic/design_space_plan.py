@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"\s*({_NUMBER})\s*([^:]*?)\s*:\s*({_NUMBER})\s*(.*?)\s*")
+_SIDES = re.compile(rf"\s*({_NUMBER})?\s*([^:]*?)\s*:\s*({_NUMBER})?\s*(.*?)\s*")
 _WRITE = "write --vary 'force_loop.setpoint=5:7 kN' or --vary 'force_loop.setpoint=10 %'"
 
 
@@ -37,13 +39,17 @@ class Setpoint:
 
 @dataclass(frozen=True)
 class Attribute:
-    """A critical quality attribute with its specification, in the signal's unit; a side may be infinite."""
+    """A critical quality attribute with its specification, in the signal's unit; a side may be infinite.
+
+    Of a ``final`` one only the value at the end counts: a yield, a titre.
+    """
 
     name: str
     signal: str
     unit: str
     low: float
     high: float
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,11 +185,19 @@ def _setpoint(system: System, label: str, name: str, low: float, high: float, un
     return Setpoint(name, port.unit, low, high, port.start)
 
 
-def attributes_of(scenario: Scenario, system: System) -> tuple[Attribute, ...]:
-    """Specifications: limits of ``kpis.quality``, and what the scenario's design space says, which counts more.
+def attributes_of(
+    scenario: Scenario, system: System, keep: Sequence[str] = (), at_end: Sequence[str] = ()
+) -> tuple[Attribute, ...]:
+    """Specifications: limits of ``kpis.quality``; what the scenario's design space says counts more, options most.
+
+    Args:
+        scenario: the scenario.
+        system: built from it.
+        keep: ``SIGNAL=LOW:HIGH`` of signals or names of KPIs that have to stay inside; these count most.
+        at_end: the same, of what has to be inside at the end.
 
     Raises:
-        GalenicError: there are none.
+        GalenicError: there are none, or an option is wrong.
     """
     from galenic.kpi_section import band, kpi_section
 
@@ -205,14 +219,48 @@ def attributes_of(scenario: Scenario, system: System) -> tuple[Attribute, ...]:
             continue
         here = known.in_unit(system.ports[signal].unit)
         found[signal] = Attribute(name, signal, here.unit, here.min, here.max)
+    known_names = {n: q.signal for n, q in section.quality.items()} | {n: f.signal for n, f in section.final.items()}
+    for name, known in ({} if space is None else space.final_attributes).items():
+        signal = known_names.get(name, name)
+        if signal in system.ports:
+            here = known.in_unit(system.ports[signal].unit)
+            found[f"{signal} at the end"] = Attribute(name, signal, here.unit, here.min, here.max, final=True)
+    for option, texts, final in (("--keep", keep, False), ("--at-end", at_end, True)):
+        for text in texts:
+            asked = _asked(option, text, known_names, system, final=final)
+            found[f"{asked.signal} at the end" if final else asked.signal] = asked
     if not found:
         raise GalenicError(
             "no quality attribute has limits, so there is no specification to be in",
-            cure="add 'limits' below kpis: quality, or critical_quality_attributes to the design space",
+            cure="add 'limits' below kpis: quality, or critical_quality_attributes to the design space; or write "
+            "--keep 'reactor.glucose=5:25 mmol/L', of a batch --at-end 'fermenter.penicillin_yield=3000 kg:'",
             file=scenario.file,
             line=scenario.line(("kpis", "quality")),
         )
     return tuple(found.values())
+
+
+def _asked(option: str, text: str, names: Mapping[str, str], system: System, *, final: bool) -> Attribute:
+    name, equals, rest = (part.strip() for part in text.partition("="))
+    cure = f"write {option} 'SIGNAL=LOW:HIGH UNIT'; a side may be left out, as in 'reactor.titre=3 g/L:'"
+    match = _SIDES.fullmatch(rest)
+    if not equals or match is None or not (match[1] or match[3]):
+        raise GalenicError(f"{option} {text}: no range is given", cure=cure)
+    signal = names.get(name, name)
+    if signal not in system.ports:
+        raise GalenicError(f"{option} {text}: there is no signal '{signal}'", cure=nearest(signal, system.ports))
+    unit = system.ports[signal].unit
+    low, high = -math.inf, math.inf
+    try:
+        if match[1]:
+            low = parse_quantity(f"{match[1]} {match[2] or match[4]}".strip(), unit)
+        if match[3]:
+            high = parse_quantity(f"{match[3]} {match[4] or match[2]}".strip(), unit)
+    except GalenicError as error:
+        raise GalenicError(f"{option} {text}: {error.message}", cure=error.cure or cure) from error
+    if not low < high:
+        raise GalenicError(f"{option} {text}: {low:g} is not below {high:g} {unit}", cure=cure)
+    return Attribute(name, signal, unit, low, high, final)
 
 
 def _space(scenario: Scenario) -> Any:

@@ -125,8 +125,11 @@ def save(outcome: Outcome, file: Path, verification: Verification | None = None)
         f"{len(outcome.samples)} runs of {Path(plan.scenario).stem}",
         "setpoints": {name: _entry(r) for name, r in outcome.box.items()},
         "critical_quality_attributes": {
-            a.signal: _entry(Range(a.low, a.high, a.unit)) for a in plan.attributes
+            a.signal: _entry(Range(a.low, a.high, a.unit)) for a in plan.attributes if not a.final
         },
+        **({} if not any(a.final for a in plan.attributes) else {"final_attributes": {
+            a.signal: _entry(Range(a.low, a.high, a.unit)) for a in plan.attributes if a.final
+        }}),
         "region": {
             "kind": "probability",
             "at_least": region.at_least,

@@ -51,6 +51,20 @@ def design_space(
         float, typer.Option(min=0.5, max=0.999, help="That P is at least that; .5: the best estimate.")
     ] = 0.9,
     allow: Annotated[str, typer.Option(help="Share of a run's time that may be out of specification.")] = "0 %",
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SIGNAL=LOW:HIGH",
+            help="What has to stay inside from the warm-up on, beside or in place of the limits in the file; a side may "
+            "be left out. May be given again.",
+        ),
+    ] = None,
+    at_end: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SIGNAL=LOW:HIGH", help="The same of what counts at the end of a batch: a yield, a titre."
+        ),
+    ] = None,
     verify: Annotated[
         int, typer.Option(min=0, help="Fresh runs at the corners of the ranges found, to see whether they hold.")
     ] = 0,
@@ -64,6 +78,12 @@ def design_space(
     ] = None,
     duration: Annotated[str | None, typer.Option(help='Simulate this long instead, such as "30 min".')] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each in a process.")] = 2,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Compute on a Dask cluster instead: its scheduler's address, or local:N for N processes here."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results. Default: a new one below ./runs")] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Folder of an ensemble that was interrupted, or that more points are added to.")
@@ -77,20 +97,21 @@ def design_space(
     from fmus.errors import GalenicError
     from galenic import session
     from galenic.console import messages, output
-    from galenic.design_space_ensemble import SAMPLES, local_processes, run_ensemble
+    from galenic.design_space_ensemble import SAMPLES, run_ensemble
     from galenic.design_space_figure import draw_design_space
     from galenic.design_space_result import learn, save
+    from galenic.executors import open_executor
     from galenic.progress import count_progress
 
     console, notes = output(), messages()
     plan = _plan(
         scenario, vary or [], values or [], None if without is None else tuple(without), duration, allow,
-        (seeds, first_seed, seed),
+        (seeds, first_seed, seed), (keep or [], at_end or []),
     )  # fmt: skip
     folder = _folder(plan, out, resume)
     session.write_json(folder / PLAN_FILE, plan.to_json())
     total = points * plan.seeds_each
-    with count_progress(notes, f"{total} runs", total) as report, local_processes(jobs) as executor:
+    with count_progress(notes, f"{total} runs", total) as report, open_executor(jobs, scheduler) as executor:
         samples, interrupted = run_ensemble(plan, points, executor, folder, report)
     if interrupted:
         notes.print(
@@ -117,7 +138,7 @@ def design_space(
     else:
         save(outcome, folder / "design_space.yaml")  # before the fresh runs, which may be interrupted
         if verify and not interrupted:
-            shown = _verify(outcome, verify, jobs)
+            shown = _verify(outcome, verify, jobs, scheduler)
             save(outcome, folder / "design_space.yaml", shown)
             console.print(
                 f"Fresh runs at the corners of these ranges: {shown.passed} of {shown.runs} in specification "
@@ -140,6 +161,7 @@ def _plan(
     duration: str | None,
     allow: str,
     seeds: tuple[int, int, int],
+    asked: tuple[list[str], list[str]],
 ) -> Plan:
     """All that decides what the runs give. Raises GalenicError before anything runs."""
     from cosim import Simulation, find_scenario
@@ -176,7 +198,7 @@ def _plan(
             warm_up=warm_up,
             allowed=allowed,
             setpoints=setpoints_of(scenario, system, vary),
-            attributes=attributes_of(scenario, system),
+            attributes=attributes_of(scenario, system, *asked),
             seeds_each=seeds[0],
             first_seed=seeds[1],
             seed=seeds[2],
@@ -211,13 +233,14 @@ def _folder(plan: Plan, out: Path | None, resume: Path | None) -> Path:
     return resume
 
 
-def _verify(outcome: Outcome, runs: int, jobs: int) -> Verification:
+def _verify(outcome: Outcome, runs: int, jobs: int, scheduler: str | None) -> Verification:
     from galenic.console import messages
-    from galenic.design_space_ensemble import local_processes, run_fresh
+    from galenic.design_space_ensemble import run_fresh
     from galenic.design_space_result import corners, verified
+    from galenic.executors import open_executor
     from galenic.progress import count_progress
 
-    with count_progress(messages(), f"{runs} fresh runs", runs) as report, local_processes(jobs) as executor:
+    with count_progress(messages(), f"{runs} fresh runs", runs) as report, open_executor(jobs, scheduler) as executor:
         return verified(outcome.plan, run_fresh(outcome.plan, corners(outcome, runs), executor, report))
 
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from typer.testing import Result
 
-import galenic.design_space_ensemble as ensemble
 from controllers.design_space import DesignSpace
+from galenic import executors
 
 Write = Callable[..., Path]
 Command = Callable[..., Result]
@@ -48,7 +48,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     def local(jobs: int) -> Iterator[Executor]:
         yield _Here()
 
-    monkeypatch.setattr(ensemble, "local_processes", local)
+    monkeypatch.setattr(executors, "local_processes", local)
 
 
 @pytest.mark.usefixtures("here")
@@ -174,10 +174,78 @@ def test_processes_give_what_one_process_gives(write: Write, command: Command) -
         def local(jobs: int) -> Iterator[Executor]:
             yield _Here()
 
-        patch.setattr(ensemble, "local_processes", local)
+        patch.setattr(executors, "local_processes", local)
         command("design-space", file, *VARY, "--points", "10", "--out", "serial")
     serial = Path("serial/samples.csv").read_text(encoding="utf-8").splitlines()
     assert {line.split(",")[0]: line for line in serial} == rows
+
+
+def test_a_dask_cluster_gives_what_one_process_gives(
+    write: Write, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed", reason="Dask is optional: pip install 'galenic[cluster]'")
+    file = write(*EDITS)
+    result = command("design-space", file, *VARY, "--points", "10", "--out", "cluster", "--scheduler", "local:1")
+    assert result.exit_code in (0, 1, 2), result.output  # ten runs may be too few for a fit
+
+    @contextmanager
+    def local(jobs: int) -> Iterator[Executor]:
+        yield _Here()
+
+    monkeypatch.setattr(executors, "local_processes", local)
+    command("design-space", file, *VARY, "--points", "10", "--out", "serial")
+    found = [Path(f"{folder}/samples.csv").read_text(encoding="utf-8") for folder in ("cluster", "serial")]
+    assert found[0] == found[1]
+    assert len(found[0].splitlines()) == 11
+
+
+def test_a_scheduler_that_is_none_is_refused_with_a_cure(write: Write, command: Command) -> None:
+    pytest.importorskip("distributed", reason="Dask is optional: pip install 'galenic[cluster]'")
+    result = command("design-space", write(*EDITS), *VARY, "--points", "10", "--scheduler", "local:many")
+    assert result.exit_code == 2
+    assert "no number of processes" in result.output
+    assert "Cure" in result.output
+
+
+@pytest.mark.usefixtures("here")
+def test_what_counts_at_the_end_is_judged_at_the_end(write: Write, command: Command) -> None:
+    # the powder gets heavier at 10 s: at the end only is every tablet that heavy
+    file = write(EDITS[0], ("{at: 1 min, by: 5 %}", "{at: 10 s, by: 10 %}"), ("limits: [30 N, null]", "limits: null"))
+    ask = ("--at-end", "hardness=:62 N", "--set", "kpis.quality.weight.limits=null", "--set", "kpis.design_space=null")
+    result = command("design-space", file, *VARY, *ask, "--points", "24", "--at-least", "0.6", "--confidence", "0.5",
+                     "--out", "found")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    content = yaml.safe_load(Path("found/design_space.yaml").read_text(encoding="utf-8"))
+    assert content["critical_quality_attributes"] == {}
+    assert content["final_attributes"] == {"press.hardness": {"max": 62.0, "unit": "N"}}
+    columns = content["samples"]["columns"]
+    rows = [dict(zip(columns, row, strict=True)) for row in content["samples"]["rows"]]
+    assert {row["passed"] for row in rows} == {0, 1}
+    for row in rows:
+        assert row["press.hardness lowest"] == row["press.hardness highest"]
+        assert row["passed"] == (row["press.hardness highest"] <= 62.0)
+    space = DesignSpace.load("found/design_space.yaml")
+    assert space.soft_limits == {}
+    assert space.final_attributes["press.hardness"].max == 62.0
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "message"),
+    [
+        ("--keep", "press.hardness", "no range is given"),
+        ("--keep", "press.hardnes=40 N:", "there is no signal"),
+        ("--at-end", "press.hardness=40 kg:", "dimensions differ"),
+        ("--at-end", "press.hardness=60:40 N", "not below"),
+        ("--at-end", "press.hardness=:", "no range is given"),
+    ],
+)
+def test_a_wrong_specification_is_refused_with_a_cure(
+    write: Write, command: Command, option: str, text: str, message: str
+) -> None:
+    result = command("design-space", write(*EDITS), *VARY, option, text)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.replace("│", " ").split())
+    assert "Cure" in result.output
 
 
 @pytest.mark.parametrize(
