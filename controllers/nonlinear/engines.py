@@ -12,7 +12,7 @@ ENGINES = ("hpipm", "casadi", "ipopt", "do_mpc")
 
 
 def make_engine(name: str, problem: OptimalControlProblem, **options: Any) -> tuple[Engine, str]:
-    """An engine and what it is: ``hpipm`` gives way to ``casadi`` where nothing can be compiled.
+    """An engine and what it is: ``hpipm`` gives way to ``casadi``, for trees to ``ipopt``, where nothing can be compiled.
 
     Args:
         name: one of `ENGINES`.
@@ -28,7 +28,7 @@ def make_engine(name: str, problem: OptimalControlProblem, **options: Any) -> tu
         try:
             return HPIPMEngine(problem, **options), "hpipm"
         except GalenicError:
-            name = "casadi"
+            name = "casadi" if problem.scenarios is None else "ipopt"
     if name == "casadi":
         from controllers.optimal_control.engine_nlp import CasADiEngine
 

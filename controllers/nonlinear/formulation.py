@@ -8,11 +8,12 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from controllers.estimation.model import EstimationModel
+from controllers.estimation.model import DisturbanceState, EstimationModel
 from controllers.nonlinear.horizon import Horizon
 from controllers.nonlinear.specification import Specification
 from controllers.optimal_control.problem import OptimalControlProblem
 from controllers.optimal_control.soft_constraint import SoftConstraint
+from controllers.optimal_control.tree import Scenarios
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
@@ -48,7 +49,11 @@ class Formulation:
                 "the model has implicit equations or an integrator of its own; optimal control needs explicit steps",
                 cure="take a surrogate, or a reduced model with fixed Runge-Kutta steps",
             )
-        n, nd = len(process.states), len(model.disturbances)
+        n, planned, scenarios = len(process.states), model, None
+        if s.tree is not None:  # what differs by scenario enters as disturbances that nobody estimates
+            more = [DisturbanceState(kind, name, 1.0) for kind, name in s.tree.uncertain]
+            planned = EstimationModel(process, [*model.disturbances, *more])
+        nd = len(planned.disturbances)
         self.manipulated = [process.index("input", u.input) for u in s.manipulated]
         self.others = [i for i in range(len(process.inputs)) if i not in self.manipulated]
         self.controlled = [process.index("output", y.output) for y in s.controlled]
@@ -65,8 +70,12 @@ class Formulation:
         step, share = symbols["step"], symbols["step"] / model.period
         full = self.inputs_of(u, symbols["known"])
         both = ca.vertcat(x, symbols["d"])
-        y = model.measure(both, full)
-        following = model.advance(both, full, step)[:n]
+        y = planned.measure(both, full)
+        following = planned.advance(both, full, step)[:n]
+        if s.tree is not None:
+            offsets = np.zeros((len(s.tree.offsets), self.parameters))
+            offsets[:, len(model.disturbances) : nd] = s.tree.offsets
+            scenarios = Scenarios(offsets, s.tree.probabilities, s.tree.robust_horizon)
         rows, weights, terminal = self._rows(y, u, symbols, share)
         running, end = self._economics(y, u, share)
         self.problem = OptimalControlProblem(
@@ -88,6 +97,7 @@ class Formulation:
             soft_constraints=self._limits(y, u, symbols["rank"], share),
             state_scale=model.nominal[:n],
             input_scale=[w.scale for w in s.manipulated],
+            scenarios=scenarios,
         )
         #: whether nothing but moves and pulls curves the objective along some input
         self.economic = bool(s.economic)

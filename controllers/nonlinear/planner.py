@@ -39,8 +39,10 @@ class Planner:
         self._f = formulation
         self.engine, self.engine_name = make_engine(engine, formulation.problem)
         exact = self.engine_name in ("ipopt", "do_mpc")
-        self._judged = formulation.economic and not exact
-        self._passes = 1 if exact else passes or (5 if self._judged else 1)
+        self._proximal = formulation.economic and not exact
+        # what a tree costs is not what one plan for all its scenarios does
+        self._judged = self._proximal and formulation.problem.scenarios is None
+        self._passes = 1 if exact else passes or (5 if self._proximal else 1)
         self._roll_out = RollOut(formulation.problem) if self._judged or self._passes > 1 else None
         self.reset()
 
@@ -90,7 +92,7 @@ class Planner:
         kept: Answer | None = None
         for number in range(self._passes):
             given = values
-            if self._judged:
+            if self._proximal:
                 given = self._with_proximal(values, previous if best is None else best)
             answer = self._engine(x, previous, given, moves, shift if number == 0 else 0, deadline)
             if not answer.usable and number == 0 and clock.perf_counter() < deadline:
@@ -99,7 +101,7 @@ class Planner:
             if not answer.usable:
                 break
             if not self._judged or self._roll_out is None:
-                kept = answer
+                kept, best = answer, answer.inputs
                 if answer.status is Status.SOLVED or clock.perf_counter() > deadline:
                     break
                 continue
@@ -158,7 +160,7 @@ class Planner:
         f, at, s = self._f, self._f.at, self._f.specification
         problem, count = f.problem, f.horizon.stages
         values = np.zeros((count + 1, problem.np + problem.ny))
-        values[:, at["d"]] = disturbances
+        values[:, at["d"].start : at["d"].start + len(disturbances)] = disturbances
         values[:, at["known"]] = np.vstack([known, known[-1:]])
         reference = np.asarray(references)
         if reference.ndim == 2:

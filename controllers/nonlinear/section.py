@@ -19,10 +19,12 @@ from controllers.nonlinear.horizon import spaced
 from controllers.nonlinear.law import LawOptions, NonlinearLaw
 from controllers.nonlinear.specification import (
     Batch,
+    Branch,
     Controlled,
     EconomicTerm,
     KnownInput,
     Manipulated,
+    ScenarioTree,
     Specification,
 )
 from controllers.operation.section import CommonConfig, ControlledConfig, ManipulatedConfig, SectionReader, load_file
@@ -94,6 +96,13 @@ class InitialConfig(Config):
     std: float | None = Field(default=None, ge=0.0)
 
 
+class ScenarioConfig(Config):
+    """What may be instead of what the model says: what is added to parameters, inputs or outputs (% of their value)."""
+
+    probability: float = Field(gt=0.0, le=1.0)
+    changes: dict[str, Quantity] = Field(min_length=1)
+
+
 class NonlinearSection(CommonConfig):
     """The section of a scenario file: ``type: mpc`` with ``model:``.
 
@@ -118,6 +127,8 @@ class NonlinearSection(CommonConfig):
     known: dict[str, KnownConfig] = Field(default_factory=dict)
     initial: dict[str, InitialConfig] = Field(default_factory=dict)
     target: bool | None = None
+    scenario_tree: list[ScenarioConfig] = Field(default_factory=list)
+    robust_horizon: int = Field(default=1, ge=1)
     outside_domain: Literal["refuse", "widen"] | None = None
 
 
@@ -189,6 +200,7 @@ class _Builder:
                 operating={u.name: u.operating_point for u in model.inputs},
                 batch=self._batch(),
                 region=self._region(),
+                tree=self._tree(),
             )
             law = NonlinearLaw(model.process, specification, channels, self._disturbances(), self._options())
         except GalenicError as error:
@@ -220,6 +232,7 @@ class _Builder:
         for key, words in (
             ("disturbances", ("disturbance",)),
             ("batch", ("harvest",)),
+            ("scenario_tree", ("scenario",)),
             ("economic", ("value at the",)),
         ):
             if any(w in message for w in words) and getattr(self.c, key) is not None:
@@ -277,6 +290,26 @@ class _Builder:
                 )
             )
         return result
+
+    def _tree(self) -> ScenarioTree | None:
+        branches = []
+        for i, entry in enumerate(self.c.scenario_tree):
+            key = ("scenario_tree", i, "changes")
+            changes = [self._change(name, value, (*key, name)) for name, value in entry.changes.items()]
+            branches.append(Branch(entry.probability, tuple(changes)))
+        return ScenarioTree(tuple(branches), self.c.robust_horizon) if branches else None
+
+    def _change(self, name: str, value: Quantity, key: tuple[str | int, ...]) -> tuple[Kind, str, float]:
+        """What is added to a parameter, an input or an output in a scenario."""
+        process, context = self.model.process, self.context
+        signals: list[tuple[Kind, str, str, float]] = [("parameter", n, "1", v) for n, v in process.parameters]
+        signals += [("input", u.name, u.unit, u.operating_point) for u in self.model.inputs]
+        signals += [("output", y.name, y.unit, y.operating_point) for y in self.model.outputs]
+        index = _place(name, [s[1] for s in signals], "parameter, input or output", key, context)
+        kind, full, unit, usual = signals[index]
+        if isinstance(value, str) and value.strip().endswith("%") and unit != "%":
+            return kind, full, quantity(value, "1", context, key) * usual
+        return kind, full, quantity(value, unit, context, key)
 
     def _region(self) -> RegionConstraint | None:
         """The design space's region, where all of its setpoints are manipulated."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from controllers.estimation.model import Kind
 from fmus.errors import GalenicError
 
 #: Price of leaving a limit of each rank by one scale, beside ``limit_weight`` 100; a better rank costs more.
@@ -132,6 +133,45 @@ class KnownInput:
     measured: bool = False
 
 
+@dataclass(frozen=True)
+class Branch:
+    """What may be instead of what the model says.
+
+    Args:
+        probability: of it, in (0, 1).
+        changes: what is added to inputs, outputs, rates of states or parameters of the process: kind, name, offset.
+    """
+
+    probability: float
+    changes: tuple[tuple[Kind, str, float], ...]
+
+
+@dataclass(frozen=True)
+class ScenarioTree:
+    """Parametric uncertainty; what is left of the probabilities is the model's as it is, and comes first."""
+
+    branches: tuple[Branch, ...]
+    robust_horizon: int = 1
+
+    @property
+    def uncertain(self) -> tuple[tuple[Kind, str], ...]:
+        """What changes in some branch."""
+        return tuple(dict.fromkeys((kind, name) for b in self.branches for kind, name, _ in b.changes))
+
+    @property
+    def offsets(self) -> tuple[tuple[float, ...], ...]:
+        """Of each branch, in the order of ``uncertain``; first those of the model as it is, if it has a share."""
+        rows = [tuple(sum(o for k, n, o in b.changes if (k, n) == u) for u in self.uncertain) for b in self.branches]
+        return ((0.0,) * len(self.uncertain), *rows) if len(self.probabilities) > len(rows) else tuple(rows)
+
+    @property
+    def probabilities(self) -> tuple[float, ...]:
+        """In the order of ``offsets``."""
+        given = tuple(b.probability for b in self.branches)
+        rest = 1.0 - sum(given)
+        return (rest, *given) if rest > 1e-9 else given
+
+
 class Region(Protocol):
     """A region of setpoints, such as a design space."""
 
@@ -158,6 +198,7 @@ class Specification:
         operating: of inputs that nobody varies, by name; 0 by default.
         batch: the horizon ends with the batch; None: it recedes.
         region: of setpoints, rank 2.
+        tree: what may be instead of what the model says; None: nothing.
 
     Raises:
         GalenicError: numbers that make no sense.
@@ -170,6 +211,7 @@ class Specification:
     operating: Mapping[str, float] = field(default_factory=dict)
     batch: Batch | None = None
     region: Region | None = None
+    tree: ScenarioTree | None = None
 
     def __post_init__(self) -> None:
         if not self.manipulated:
@@ -197,6 +239,14 @@ class Specification:
                 f"harvest between {b.earliest / 3600:g} and {b.latest / 3600:g} h, duration {b.duration / 3600:g} h",
                 cure="0 < min_harvest <= duration <= max_harvest",
             )
+
+        if self.tree is not None:
+            shares = [b.probability for b in self.tree.branches]
+            if not shares or min(shares) <= 0.0 or sum(shares) > 1.0 + 1e-9 or self.tree.robust_horizon < 1:
+                raise GalenicError(
+                    "the probabilities of the scenario tree are not above 0 with a sum of 1 at most",
+                    cure="what is left to 1 is the probability of the model as it is",
+                )
 
     @property
     def tracked(self) -> tuple[Controlled, ...]:

@@ -12,7 +12,15 @@ from estimation_cases import HOUR, culture
 
 from controllers.estimation import Channel, DisturbanceState, Output, Process, Reason, State
 from controllers.nonlinear.law import LawOptions, NonlinearLaw
-from controllers.nonlinear.specification import Batch, Controlled, EconomicTerm, Manipulated, Specification
+from controllers.nonlinear.specification import (
+    Batch,
+    Branch,
+    Controlled,
+    EconomicTerm,
+    Manipulated,
+    ScenarioTree,
+    Specification,
+)
 from controllers.operation.law import ControlLaw, Outcome
 
 PLANT = [0.27, 0.45]  # maximum growth rate and yield; the model has 0.3 and 0.5
@@ -208,6 +216,27 @@ def test_the_backup_leads_to_the_target_without_a_solver() -> None:
         u = backup
         x = process.step(x, u, PLANT).full().ravel()
     assert y[1] == pytest.approx(3.0, abs=0.05)
+
+
+def test_a_scenario_tree_keeps_away_from_limits_that_slower_growth_would_pass() -> None:
+    """Slower cells leave more substrate; its limit counts in that scenario too, so that less is fed at once."""
+    slower = ScenarioTree((Branch(0.3, (("parameter", "growth_rate_max", -0.045),)),))
+    limited = Controlled("substrate", 0.2, tracked=False, limits=(-math.inf, 5.3))
+    eager = EconomicTerm("feed", 50.0)
+    plans = {}
+    for name, tree, engine in (("model", None, "hpipm"), ("tree", slower, "hpipm"), ("again", slower, "ipopt")):
+        law = NonlinearLaw(
+            culture().process,
+            Specification((limited,), (FEED,), (eager,), tree=tree),
+            PROBES,
+            options=LawOptions(grid=[1] * 8, engine=engine, passes=30, target=False),
+        )
+        law.initialize(0.0, np.array([0.15]))
+        for _ in range(3):
+            plans[name] = law.solve(0.0, np.array([0.15]), np.zeros(0))
+        assert plans[name].usable
+    assert plans["tree"].inputs[0, 0] < plans["model"].inputs[0, 0] - 0.003
+    assert plans["tree"].inputs[0, 0] == pytest.approx(plans["again"].inputs[0, 0], abs=1e-3)
 
 
 def test_it_is_a_control_law() -> None:

@@ -109,6 +109,12 @@ def test_keys_reach_the_law(files: Path) -> None:
         ({"disturbances": [{"rate": "x[99]"}]}, "disturbances/0/rate", "no rate 'x"),
         ({"disturbances": [{"on_output": "press.hardness"}, {"on_output": "press.hardness"}]}, "disturbances", "tell"),
         ({"initial": {"x[99]": {"value": 1}}}, "initial/x", "no state"),
+        ({"scenario_tree": [{"probability": 0.5, "changes": {"z": 1}}]}, "scenario_tree/0/changes/z", "no parameter"),
+        (
+            {"scenario_tree": [{"probability": 0.5, "changes": {"press.hardness": "1 %"}}] * 3},
+            "scenario_tree",
+            "sum of 1",
+        ),
         ({"outside_domain": "refuse"}, "manipulated", "only known from"),
         ({"manipulated": {GAP: {"every": "0 s"}}}, f"manipulated/{GAP}/every", "greater than zero"),
     ],
@@ -118,6 +124,17 @@ def test_a_wrong_key_is_told_with_its_place(files: Path, changes: dict[str, Any]
         made(files, **{"engine": "casadi", **changes})
     assert str(caught.value.file).startswith(where.split("/", maxsplit=1)[0])
     assert str(caught.value.file).startswith(where)
+
+
+def test_a_scenario_tree_reaches_the_law(files: Path) -> None:
+    changes = {"press.hardness": "1 N", "fill_depth_setpoint": "-2 %"}
+    controller = made(files, grid=[1, 1], scenario_tree=[{"probability": 0.2, "changes": changes}])
+    assert isinstance(controller.law, NonlinearLaw)
+    tree = controller.law.specification.tree
+    assert tree is not None
+    assert tree.probabilities == pytest.approx((0.8, 0.2))
+    assert tree.uncertain == (("output", "press.hardness"), ("input", "press.fill_depth_setpoint"))
+    assert tree.offsets == ((0.0, 0.0), (1.0, pytest.approx(-0.02 * 6.55, rel=0.05)))
 
 
 def test_a_long_horizon_has_stages_that_grow() -> None:
