@@ -354,9 +354,12 @@ class FmuLife(FmuVariables):
             raise
 
     def _fail_initially(self, failure: FmuFailureError) -> NoReturn:
+        cure = "check the component's parameters and start values"
+        if self.event_mode:
+            cure += "; if it runs with 'event_mode: false', it does not master the Event Mode that it declares"
         error = GalenicError(
             f"component '{self.name}' failed during initialisation ({self._told(failure)}){self._last_messages()}",
-            cure="check the component's parameters and start values",
+            cure=cure,
         )
         self.terminate()
         raise self._locate(error) from failure

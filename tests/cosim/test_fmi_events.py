@@ -7,9 +7,11 @@ import math
 import pytest
 from foreign_fmu import write_odd
 
-from cosim.fmi.instance import FmuEndedError
+from cosim.fmi.instance import FmuEndedError, FmuFailureError
+from cosim.fmi.stepping import CoSimulation
 from cosim.fmu_archive import FmuArchive, open_archive
 from cosim.fmu_component import FmuComponent
+from fmus.errors import GalenicError
 
 G, RESTITUTION, TICK = 9.81, 0.7, 0.3
 WAYS = {
@@ -150,3 +152,13 @@ def test_a_simulation_may_start_at_any_time(odd, way):
         component.do_step(100.0 + 0.1 * k, 0.1)
     assert value(component, "h") == pytest.approx(height(1.0), abs=1e-7)
     component.terminate()
+
+
+def test_an_fmu_that_fails_in_the_event_mode_it_declares_is_told_how_to_run_without(odd, monkeypatch):
+    def refuses(self: CoSimulation) -> None:
+        raise FmuFailureError("fmi3UpdateDiscreteStates", 3)
+
+    monkeypatch.setattr(CoSimulation, "_leave_event_mode", refuses)
+    with pytest.raises(GalenicError) as caught:
+        FmuComponent("ball", odd, **WAYS["event_mode"]).initialize(0.0)
+    assert "'event_mode: false'" in str(caught.value.cure)
