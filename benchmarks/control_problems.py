@@ -23,7 +23,7 @@ from controllers.optimal_control import OptimalControlProblem, SoftConstraint
 
 UNIFORM = (1,) * 30
 #: The same horizon in 12 stages.
-NON_UNIFORM = (1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 5)
+NON_UNIFORM = (1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 4, 5)
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ def bioreactor(grid: Sequence[int] = UNIFORM) -> ControlCase:
         terminal_weights=[1.0, 10.0],
         economic=-1e-3 * x[6],
         move_weights=[0.05, 0.05],
+        ramps=True,
         input_bounds=([0.0, 0.0], [20.0, 20.0]),
         soft_constraints=[
             SoftConstraint("glucose", x[2], lower=2.0, scale=1.0, rank=2, penalty=50.0, quadratic=1.0),
@@ -170,6 +171,7 @@ def tablet(grid: Sequence[int] = UNIFORM) -> ControlCase:
         output_weights=[1.0, 0.25, 4.0, 0.25, 4.0],
         terminal_weights=[1.0, 0.25, 4.0, 0.25, 4.0],
         move_weights=[1.0, 0.1, 50.0, 10.0, 100.0],
+        ramps=True,
         input_bounds=([0.5, 5.0, 0.3, 6.0, 2.5], [5.0, 40.0, 1.6, 14.0, 4.5]),
         soft_constraints=[
             SoftConstraint("content", content, 95.0, 105.0, scale=1.0, rank=2, penalty=100.0, quadratic=1.0),

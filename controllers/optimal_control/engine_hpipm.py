@@ -23,11 +23,28 @@ from fmus.errors import GalenicError
 # the order of the enumeration in rti_kernel.c
 _STATUS = tuple(Status)
 _pointer, _int, _real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
-_INTEGERS = ("nodes", "stages", "nx", "nu", "values", "arguments", "results", "integers", "doubles", "max_rows")
+_INTEGERS = (
+    "nodes",
+    "stages",
+    "nx",
+    "nu",
+    "values",
+    "parameters",
+    "arguments",
+    "results",
+    "integers",
+    "doubles",
+    "max_rows",
+)
 _WHOLE = ("function", "free", "moves", "soft", "depth", "parent", "scenario", "kids", "branch", "path", "held")
 _REALS = ("share", "offsets", "duration", "weight", "length")
 _BOUNDS = ("u_lower", "u_upper", "x_lower", "x_upper", "row_lower", "row_upper", "l1", "l2")
 _SPENT = ("seconds", "linearise_seconds", "qp_seconds")
+
+
+_USABLE = (Status.SOLVED, Status.ITERATED, Status.OUT_OF_TIME)
+#: Where in their bounds the inputs are at first in solves that look for a better optimum, in turn; None: as they are.
+_STARTS = (None, 0.5, 0.1, 0.9)
 
 
 class _Setup(ctypes.Structure):
@@ -35,7 +52,7 @@ class _Setup(ctypes.Structure):
         *((name, _int) for name in _INTEGERS),
         *((name, _pointer) for name in _WHOLE + _REALS + _BOUNDS),
         *((name, _real) for name in ("mu0", "qp_tolerance", "tolerance", "least")),
-        *((name, _int) for name in ("qp_iterations", "warm_start", "warm_iterations")),
+        *((name, _int) for name in ("qp_iterations", "hot_iterations", "calm")),
         ("tree", _pointer),
     ]
 
@@ -69,9 +86,12 @@ class HPIPMEngine:
         tolerance: scaled step at which a solve counts as converged.
         budget: wall time in s of a solve, by what iterations took so far; the interior-point method is cut short too.
         qp_tolerance: of all residuals of the quadratic program.
-        hot: start the interior-point method from the last multipliers and slacks as they are (HPIPM's ``warm_start`` 3)
-            instead of pushed inwards (2). The median falls, most of all where the active limits stay the same; the
-            slowest solves take longer.
+        hot: after a solve of few interior-point iterations start from its multipliers and slacks as they are, 1e-6 at
+            least (HPIPM's ``warm_start`` 3): one iteration where the active limits stay. After 10 without an answer,
+            and always where this is false, they are pushed inwards (2).
+        restart_every: after so many solves, or one that failed, solve a second time from inputs that are held over the
+            horizon (those in force, or far in their bounds), if at least as much of the budget is left as the first
+            solve took, and go on with the better plan: local optima are real. 0: never. ``improved`` counts.
         verify: measure the residual of the nonlinear conditions of optimality of the answer; costs a linearisation.
 
     Raises:
@@ -87,8 +107,9 @@ class HPIPMEngine:
         tolerance: float = 1e-4,
         budget: float = math.inf,
         qp_tolerance: float = 1e-4,
-        hot: bool = False,
+        hot: bool = True,
         verify: bool = False,
+        restart_every: int = 0,
     ) -> None:
         self.problem = problem
         self.iterations, self.first_iterations = iterations, first_iterations
@@ -111,6 +132,11 @@ class HPIPMEngine:
         self._set_terms(self._usual)
         self._setup = self._make_setup(functions, tolerance, qp_tolerance, hot)
         self._solver = self._create()
+        self.restart_every, self.improved = restart_every, 0
+        self._since_restart, self._start, self._guess = 0, 0, np.zeros(problem.nu)
+        if restart_every:
+            self._spare = self._create()
+            self._library.galenic_rti_guess(self._spare, self._guess.ctypes.data)
         count, nodes = len(problem.stages), len(problem.nodes)
         self._values = np.zeros((count + 1, problem.np + problem.ny))
         self._x, self._v = np.zeros(problem.nx), np.zeros(problem.nu)
@@ -173,10 +199,10 @@ class HPIPMEngine:
                 return no_plan(problem, Status.NOT_FINITE)
             most = self.iterations if self._warm else self.first_iterations
             seconds = self.budget if budget is None else float(budget)
-            x, v, values, out = self._arguments
-            code = self._solve_c(self._solver, x, v, values, elapsed, most, seconds, self.verify, out)
-            status = _STATUS[code]
-            self._warm = status in (Status.SOLVED, Status.ITERATED, Status.OUT_OF_TIME)
+            status = self._run(self._solver, elapsed, most, seconds)
+            if self.restart_every:
+                status = self._restart(status, seconds)
+            self._warm = status in _USABLE
             if not self._warm:
                 if status is Status.INFEASIBLE and not self._can_be_infeasible:
                     status = Status.FAILED
@@ -199,6 +225,41 @@ class HPIPMEngine:
                 told.seconds,
                 branches=branches_in(problem, inputs, states),
             )
+
+    def _run(self, solver: Any, elapsed: int, most: int, budget: float) -> Status:
+        x, v, values, out = self._arguments
+        code: int = self._solve_c(solver, x, v, values, elapsed, most, budget, self.verify, out)
+        return _STATUS[code]
+
+    def _restart(self, status: Status, budget: float) -> Status:
+        """Now and then solve anew from other inputs, in the time that is left, and go on with the better plan."""
+        self._since_restart += 1
+        told = self._told
+        if (status in _USABLE and self._since_restart < self.restart_every) or budget < 2.0 * told.seconds:
+            return status
+        self._since_restart = 0
+        kept = _Told.from_buffer_copy(told)
+        spare, share = self._spare, _STARTS[self._start % len(_STARTS)]
+        self._start += 1
+        p = self.problem
+        width = np.where(np.isfinite(p.input_upper - p.input_lower), p.input_upper - p.input_lower, 0.0)
+        low = np.where(width > 0.0, p.input_lower, np.clip(self._v * p.input_scale, p.input_lower, p.input_upper))
+        self._guess[:] = self._v if share is None else (low + share * width) / p.input_scale
+        self._library.galenic_rti_reset(spare)
+        found = self._run(spare, 0, self.first_iterations, budget - told.seconds)
+        seconds = kept.seconds + told.seconds
+        worst = max(kept.hard_violation, 1e-6) if status in _USABLE else math.inf
+        better = status not in _USABLE or told.cost < kept.cost - 1e-3 * abs(kept.cost)
+        if found in _USABLE and better and told.hard_violation <= worst:
+            self._solver, self._spare = spare, self._solver
+            self._library.galenic_rti_guess(self._solver, None)
+            self._library.galenic_rti_guess(self._spare, self._guess.ctypes.data)
+            self.improved += 1
+            status = found
+        else:
+            ctypes.memmove(ctypes.byref(told), ctypes.byref(kept), ctypes.sizeof(_Told))
+        told.seconds = seconds
+        return status
 
     def _forget(self) -> None:
         self._library.galenic_rti_reset(self._solver)
@@ -268,7 +329,7 @@ class HPIPMEngine:
             "path": p.branches,
         }
         reals = {
-            "share": self._share,
+            "share": self._share * p.move_shares[depth],
             "offsets": padded,
             "u_lower": p.input_lower / p.input_scale,
             "u_upper": p.input_upper / p.input_scale,
@@ -281,6 +342,7 @@ class HPIPMEngine:
             nx=p.nx,
             nu=p.nu,
             values=p.np + p.ny,
+            parameters=p.np,
             arguments=max(f.sz_arg() for f in used),
             results=max(f.sz_res() for f in used),
             integers=max(f.sz_iw() for f in used),
@@ -289,10 +351,10 @@ class HPIPMEngine:
             mu0=10.0,
             qp_tolerance=qp_tolerance,
             tolerance=tolerance,
-            least=1e-9,
+            least=1e-6,
             qp_iterations=50,
-            warm_start=3 if hot else 2,
-            warm_iterations=50,
+            hot_iterations=10 if hot else 0,
+            calm=8,
             tree=self._address(np.zeros(8 * len(nodes) + 64, dtype=np.int64)),
             **{name: array.ctypes.data for name, array in self._changing.items()},
             **{name: self._address(np.array(v, dtype=np.int64)) for name, v in integers.items()},
@@ -319,6 +381,8 @@ class HPIPMEngine:
         self._keep += [memory]
         self._library.galenic_rti_reset.argtypes = (_pointer,)
         self._library.galenic_rti_reset.restype = None
+        self._library.galenic_rti_guess.argtypes = (_pointer, _pointer)
+        self._library.galenic_rti_guess.restype = None
         self._library.galenic_rti_update.argtypes = (_pointer,)
         self._library.galenic_rti_update.restype = None
         self._state_c = self._library.galenic_rti_state

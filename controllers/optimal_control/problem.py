@@ -62,6 +62,8 @@ class OptimalControlProblem:
         step: sampling period in the unit of time of ``dynamics``.
         parameters: SX symbols, shape (np,), or None.
         discrete: ``dynamics`` is a map of one sampling period.
+        integrator: CasADi function (x, u, p, h) -> x after one substep of h, instead of Runge-Kutta's; of symbols that
+            can be expanded (SX).
         grid: d_k of each stage.
         substeps: Runge-Kutta steps in each sampling period, or, as a sequence, in each stage.
         blocks: how many stages each input is held; None: one. The last block is extended to the horizon's end.
@@ -71,6 +73,8 @@ class OptimalControlProblem:
         economic: SX scalar e.
         terminal_economic: SX scalar e_K, free of inputs.
         move_weights: M's diagonal, shape (nu,), not negative.
+        ramps: in a grid of long stages, price a move as the ramp that it stands for, M 2 / (d_{k-1} + d_k) with
+            d_{-1} = 1: what it would cost in single periods. Otherwise long stages make moves dear.
         move_limits: m, shape (nu,), may be inf; None: none.
         input_bounds: u_min and u_max, each shape (nu,).
         state_bounds: x_min and x_max, each shape (nx,), may be infinite; hard, so prefer soft constraints.
@@ -93,6 +97,7 @@ class OptimalControlProblem:
         step: float,
         parameters: Any | None = None,
         discrete: bool = False,
+        integrator: Any | None = None,
         grid: Sequence[int] = (1,) * 30,
         substeps: int | Sequence[int] = 2,
         blocks: Sequence[int] | None = None,
@@ -102,6 +107,7 @@ class OptimalControlProblem:
         economic: Any = 0.0,
         terminal_economic: Any = 0.0,
         move_weights: npt.ArrayLike,
+        ramps: bool = False,
         move_limits: npt.ArrayLike | None = None,
         input_bounds: tuple[npt.ArrayLike, npt.ArrayLike],
         state_bounds: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
@@ -132,8 +138,12 @@ class OptimalControlProblem:
         self.soft_constraints = tuple(soft_constraints)
         self.scenarios = scenarios
         self._check()
+        self.one_step = self._one_step(integrator)
         self.stages = self._stages(tuple(grid), substeps, blocks)
         self.weights = np.array([stage.steps for stage in self.stages] + [1], dtype=np.float64)
+        lengths = self.weights[:-1]
+        spread = 2.0 / (np.r_[1.0, lengths[:-1]] + lengths) if ramps else np.ones(len(lengths))
+        self.move_shares = np.append(spread, 1.0)  # factors on M by stage
         self.nodes = nodes_of(len(self.stages), scenarios)
         self.branches = branches_of(self.nodes)
         on_branch = (self.branches[:, :, np.newaxis] == np.arange(len(self.nodes))).any(axis=1)
@@ -154,19 +164,25 @@ class OptimalControlProblem:
 
     def next_state(self, x: Any, u: Any, p: Any, duration: Any, substeps: int) -> Any:
         """F_k as an expression."""
-        f = casadi.Function("f", [self.x, self.u, self.p], [self.dynamics])
-        if self.discrete:
-            for _ in range(substeps):
-                x = f(x, u, p)
-            return x
-        h = duration / substeps
         for _ in range(substeps):
+            x = self.one_step(x, u, p, duration / substeps)
+        return x
+
+    def _one_step(self, integrator: Any | None) -> Any:
+        """(x, u, p, h) -> x a substep later, or a sampling period later if discrete."""
+        x, u, p, h = self.x, self.u, self.p, casadi.SX.sym("h")
+        if integrator is not None:
+            following = integrator(x, u, p, h)
+        elif self.discrete:
+            following = self.dynamics
+        else:
+            f = casadi.Function("f", [x, u, p], [self.dynamics])
             k1 = f(x, u, p)
             k2 = f(x + h / 2 * k1, u, p)
             k3 = f(x + h / 2 * k2, u, p)
             k4 = f(x + h * k3, u, p)
-            x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-        return x
+            following = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        return casadi.Function("one_step", [x, u, p, h], [following])
 
     def constraint_numbers_at(self, stage: int) -> list[int]:
         """Which of the soft constraints hold at a stage's start (K: at the end): those with inputs first."""

@@ -53,7 +53,7 @@ class RollOut:
         for n, node in enumerate(nodes):
             k, function = node.depth, functions.rolled(node.depth)
             u.append(inputs[:, n] / input_scale if k < len(problem.stages) else v[n])
-            weights: tuple[Any, ...] = (times[k, 0], times[k, 1] * node.share, node.share)
+            weights: tuple[Any, ...] = (times[k, 0], times[k, 1] * node.share, node.share * problem.move_shares[k])
             following, rows, part = function(x[n], v[n], u[n], values[:, n], *weights)
             cost += part
             moves = functions.moves(k)

@@ -57,7 +57,8 @@ enum { SOLVED, ITERATED, OUT_OF_TIME, INFEASIBLE, FAILED, NOT_FINITE };
 enum { NEXT, A, B, R, S, Q, RU, QX, ROWS, C, D, RESULTS };
 
 typedef struct {
-    int64_t nodes, stages, nx, nu, values;         /* values: parameters and references of a node */
+    int64_t nodes, stages, nx, nu;
+    int64_t values, parameters;                    /* of a node: parameters, then references; the first alone */
     int64_t arguments, results, integers, doubles; /* work space of the generated functions */
     int64_t max_rows;
     const int64_t *function, *free, *moves, *soft; /* by node; a leaf is not free */
@@ -66,7 +67,7 @@ typedef struct {
     const int64_t *branch;                         /* by node: the first branch it is on */
     const int64_t *path;                           /* (branches, stages + 1): the nodes of each branch */
     const int64_t *held;                           /* (nodes, nu): the input is that of the parent, in this solve */
-    const double *share;                           /* by node: its probability */
+    const double *share;                           /* by node: the weight of its moves */
     const double *offsets;                         /* (scenarios, values) */
     const double *duration, *weight;               /* by node */
     const double *length;                          /* by stage, in sampling periods */
@@ -75,8 +76,9 @@ typedef struct {
     const double *l1, *l2;               /* max_rows for each node, weighted */
     double mu0, qp_tolerance, tolerance;
     double least;                        /* multipliers and slacks of a hot start are not smaller */
-    int64_t qp_iterations, warm_start;
-    int64_t warm_iterations;             /* of a warm start; the next solve goes on where they end */
+    int64_t qp_iterations;
+    int64_t hot_iterations;              /* of a hot start, before it is given up; 0: none is made */
+    int64_t calm;                        /* a hot start is made after a solve of at most so many */
     void *tree;                          /* memory for HPIPM's description of the tree */
 } Setup;
 
@@ -94,12 +96,15 @@ typedef struct {
     struct QP(_ipm_ws) ws;
     struct QP(_res) res;
     struct QP(_res_ws) res_ws;
-    int64_t warm, cuts; /* solves in a row whose last quadratic program was cut short */
+    const double *guess; /* inputs to begin with where there is no plan, or null: those in force */
+    int64_t warm;
+    int64_t moved; /* a reference did since the last solve */
+    int64_t last;  /* iterations of the last quadratic program */
     double linearise_seconds, qp_seconds, roll_seconds; /* what each takes, the second by interior-point iteration */
     char *programs; /* the memory of all that HPIPM writes to */
     size_t programs_size;
     void *qp_memory, *sol_memory, *ws_memory, *res_memory, *res_ws_memory;
-    double *z, *u, *rolled, *next, *next_u, *results[RESULTS], *bound, *mask, *values, *unused, *length;
+    double *z, *u, *rolled, *next, *next_u, *results[RESULTS], *bound, *mask, *values, *unused, *length, *wanted;
     const double **argument;
     double **result;
     long long *integers;
@@ -218,6 +223,7 @@ static void zero_solution(Solver *s) {
 
 /* A NaN stays in HPIPM's matrices, even in those that a new problem overwrites: all are made anew. */
 static void forget(Solver *s) {
+    set_options(s->setup, &s->arg);
     memset(s->programs, 0, s->programs_size);
     hp.create(&s->dim, &s->qp, s->qp_memory);
     hp.sol_create(&s->dim, &s->sol, s->sol_memory);
@@ -226,7 +232,7 @@ static void forget(Solver *s) {
     hp.res_ws_create(&s->dim, &s->res_ws, s->res_ws_memory);
     set_fixed(s);
     zero_solution(s);
-    s->warm = s->cuts = 0;
+    s->warm = s->last = 0;
 }
 
 #ifdef GALENIC_TREE
@@ -302,6 +308,7 @@ EXPORT int64_t galenic_rti_create(const Setup *p, void *memory, int *sizes) {
     double *rolled = take(&at, real * (size_t)(n * p->nx)), *next = take(&at, real * (size_t)(nz * n));
     double *next_u = take(&at, real * (size_t)(n * p->nu)), *unused = take(&at, real * (size_t)(largest + 1));
     double *values = take(&at, real * (size_t)(p->values + 1)), *length = take(&at, real * (size_t)(p->stages + 1));
+    double *wanted = take(&at, real * (size_t)(p->values + 1));
     double *bound = take(&at, real * (size_t)(nz + p->max_rows + 1));
     double *mask = take(&at, real * (size_t)(nz + p->max_rows + 1));
     double *doubles = take(&at, real * (size_t)(p->doubles + 1));
@@ -315,17 +322,19 @@ EXPORT int64_t galenic_rti_create(const Setup *p, void *memory, int *sizes) {
     *s = (Solver){.setup = p, .programs = qp_memory, .programs_size = (size_t)((char *)results[0] - (char *)qp_memory),
                   .qp_memory = qp_memory, .sol_memory = sol_memory, .ws_memory = ws_memory, .res_memory = res_memory,
                   .res_ws_memory = res_ws_memory, .z = z, .u = u, .rolled = rolled, .next = next, .next_u = next_u,
-                  .unused = unused, .values = values, .length = length, .bound = bound, .mask = mask,
+                  .unused = unused, .values = values, .length = length, .wanted = wanted, .bound = bound, .mask = mask,
                   .argument = argument, .result = result, .integers = integers, .doubles = doubles, .index = indices};
     memcpy(s->results, results, sizeof results);
     make_dim(p, &s->dim, dim_memory, sizes);
     hp.ipm_arg_create(&s->dim, &s->arg, arg_memory);
-    set_options(p, &s->arg);
     forget(s);
     return (int64_t)(at - (char *)memory);
 }
 
 EXPORT void galenic_rti_reset(Solver *s) { forget(s); }
+
+/* the inputs (nu) stay the caller's */
+EXPORT void galenic_rti_guess(Solver *s, const double *inputs) { s->guess = inputs; }
 
 /* after the caller changed limits of rows or prices */
 EXPORT void galenic_rti_update(Solver *s) { set_terms(s); }
@@ -486,11 +495,11 @@ static void connect(Solver *s) {
     }
 }
 
-/* hold the previous input and roll the model forward */
+/* hold the previous input, or the one that was given, and roll the model forward */
 static void cold_guess(Solver *s, const double *values) {
     const Setup *p = s->setup;
     const int64_t nx = p->nx, nu = p->nu, nz = nx + nu;
-    const double *v = s->z + nx;
+    const double *v = s->guess ? s->guess : s->z + nx;
     for (int64_t k = 0; k < p->nodes; k++)
         for (int64_t i = 0; i < nu; i++) s->u[k * nu + i] = fmin(fmax(v[i], p->u_lower[i]), p->u_upper[i]);
     connect(s);
@@ -665,6 +674,22 @@ static double advance_if_better(Solver *s, const double *values, Told *told) {
     return step;
 }
 
+/* Multipliers and slacks as they were serve where little changes, and lead astray where much does. */
+static int hot_start(const Solver *s) {
+    return s->warm && s->setup->hot_iterations && s->last <= s->setup->calm && !s->moved;
+}
+
+/* Whether a reference at the end of the horizon, where a change known ahead comes into sight, is another one. */
+static void watch_references(Solver *s, const double *values) {
+    const Setup *p = s->setup;
+    const double *wanted = values + p->stages * p->values + p->parameters;
+    s->moved = 0;
+    for (int64_t i = 0; i < p->values - p->parameters; i++) {
+        if (fabs(wanted[i] - s->wanted[i]) > 0.01 * fmax(fabs(wanted[i]), fabs(s->wanted[i]))) s->moved = 1;
+        s->wanted[i] = wanted[i];
+    }
+}
+
 /* Solve from (x, v): iterate at most `most` times, until a step is below the tolerance or the budget [s] is spent. */
 EXPORT int64_t galenic_rti_solve(Solver *s, const double *x, const double *v, const double *values, int64_t elapsed,
                                  int64_t most, double budget, int64_t verify, Told *told) {
@@ -688,6 +713,7 @@ EXPORT int64_t galenic_rti_solve(Solver *s, const double *x, const double *v, co
         connect(s);
     else
         cold_guess(s, values);
+    watch_references(s, values);
     int64_t result = ITERATED;
     const double deadline = began + budget;
     while (told->iterations < most) {
@@ -697,20 +723,17 @@ EXPORT int64_t galenic_rti_solve(Solver *s, const double *x, const double *v, co
         told->linearise_seconds += middle - start;
         follow(&s->linearise_seconds, middle - start);
         const double until = deadline - s->roll_seconds;
-        const int warm = s->warm ? (int)p->warm_start : 0;
-        /* what is left to the next solve is not left to the one after: it may be that there is no solution */
-        const int64_t limit = s->warm && !s->cuts ? p->warm_iterations : p->qp_iterations;
-        int64_t before = told->qp_iterations;
-        int status = solve_qp(s, warm, limit, until, told);
-        int cut = status == MAX_ITER && told->qp_iterations - before < p->qp_iterations;
-        if (status != SUCCESS && !cut && s->warm) {
-            zero_solution(s);
-            before = told->qp_iterations;
-            status = solve_qp(s, 0, p->qp_iterations, until, told);
-            cut = status == MAX_ITER && told->qp_iterations - before < p->qp_iterations;
+        int status = MAX_ITER, cut = 0;
+        for (int mode = hot_start(s) ? 3 : s->warm ? 2 : 0;; mode = mode == 3 ? 2 : 0) {
+            const int64_t before = told->qp_iterations;
+            const int64_t limit = mode == 3 ? p->hot_iterations : p->qp_iterations;
+            status = solve_qp(s, mode, limit, until, told);
+            s->last = told->qp_iterations - before;
+            cut = status == MAX_ITER && (s->last < limit || now() + s->qp_seconds > until);
+            if (status == SUCCESS || cut || mode == 0) break;
+            if (mode == 2 || status != MAX_ITER) zero_solution(s);
         }
         told->iterations++;
-        s->cuts = cut ? s->cuts + 1 : 0;
         const double step = status == SUCCESS ? advance(s) : cut ? advance_if_better(s, values, told) : NAN;
         told->step = step;
         if (!isfinite(step)) {
@@ -764,7 +787,7 @@ EXPORT int64_t galenic_rti_state(Solver *s, double *memory, int64_t restore) {
     const Setup *p = s->setup;
     const struct QP(_dim) *d = &s->dim;
     int64_t count = 0;
-    double flags[] = {(double)s->warm, (double)s->cuts};
+    double flags[] = {(double)s->warm, (double)s->last};
 #define PASS(values, size)                                                  \
     do {                                                                    \
         if (memory) pass(memory + count, values, (size), restore);          \
@@ -772,6 +795,7 @@ EXPORT int64_t galenic_rti_state(Solver *s, double *memory, int64_t restore) {
     } while (0)
     PASS(flags, 2);
     PASS(s->length, p->stages);
+    PASS(s->wanted, p->values - p->parameters);
     PASS(s->z, p->nodes * (p->nx + p->nu));
     PASS(s->u, p->nodes * p->nu);
     for (int64_t k = 0; k < p->nodes; k++) {
@@ -782,7 +806,7 @@ EXPORT int64_t galenic_rti_state(Solver *s, double *memory, int64_t restore) {
         if (k) PASS(s->sol.pi[k - 1].pa, d->nx[k]);
     }
     s->warm = (int64_t)flags[0];
-    s->cuts = (int64_t)flags[1];
+    s->last = (int64_t)flags[1];
     return count;
 }
 

@@ -15,6 +15,9 @@ from cosim.component import FloatArray
 
 #: Added to the Hessian's diagonal: inputs without a price keep the Riccati recursion regular.
 DAMPING = 1e-8
+#: Operations in the substeps of a stage above which they are calls of one function, and not written out: code that fits
+#: the caches, and is compiled in seconds whatever their number.
+CHAINED = 5000
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,9 @@ class StageFunctions:
 
         A, B = dF/dz, dF/du   H = J' W J + damping   g = J' W (y - r) + grad e   C, D = dc/dz, dc/du
 
-    Every function takes (x, v, u, [p; r], duration, weight, share): the weight of what lasts and that of what happens
-    once, the node's probability. ``linearised`` returns (z+, A, B, R, S, Q, r, q, c, C, D), ``rolled`` (x+, c, cost),
-    the cost without that of slacks. The rows c are the moves, then the soft constraints.
+    Every function takes (x, v, u, [p; r], duration, weight, share): the weight of what lasts and that of the moves.
+    ``linearised`` returns (z+, A, B, R, S, Q, r, q, c, C, D), ``rolled`` (x+, c, cost without that of slacks).
+    The rows c are the moves, then the soft constraints.
 
     Args:
         problem: what is to be solved.
@@ -65,6 +68,7 @@ class StageFunctions:
         self.limited = [i for i in range(problem.nu) if all_moves or np.isfinite(problem.move_limits[i])]
         self._made: dict[str, Any] = {}
         self._rows: _Table | None = None
+        self._step: Any = None
 
     def key(self, stage: int) -> str:
         """The name of a stage's functions: stages of one name share them."""
@@ -153,11 +157,14 @@ class StageFunctions:
             rows = casadi.vertcat(*(move[i] for i in self.limited), rows)
         linear = weight * outputs[p.ny]
         arguments = [x, v, u, pr, duration, weight, share]
-        following = (
-            x if last else p.next_state(state, inputs, parameters, duration, p.stages[stage].substeps) / p.state_scale
-        )
+        steps = 0 if last else p.stages[stage].substeps
+        chained = steps > 1 and steps * p.one_step.n_instructions() > CHAINED
+        inline = last or chained
+        following = x if inline else p.next_state(state, inputs, parameters, duration, steps) / p.state_scale
         if kind == "rolled":
-            return casadi.Function(name, arguments, [following, rows, casadi.sumsqr(squares) / 2 + linear])
+            results = [following, rows, casadi.sumsqr(squares) / 2 + linear]
+            made = casadi.Function(name, arguments, results)
+            return self._chain_rolled(made, steps, held) if chained else made
         z = casadi.vertcat(x, v)
         z_next = casadi.vertcat(following, applied)
         free = sx(0, 1) if held else u
@@ -174,4 +181,51 @@ class StageFunctions:
         # the first stage has no states that are free, the last no dynamics
         unused = {1, 4, 5, 7, 9} if stage == 0 else {0, 1, 2} if last else set()
         results = [sx(0, 1) if i in unused else casadi.densify(r) for i, r in enumerate(results)]
-        return casadi.Function(name, arguments, results)
+        made = casadi.Function(name, arguments, results)
+        return self._chain_linearised(made, steps, held=held, first=stage == 0) if chained else made
+
+    def _scaled_step(self) -> Any:
+        """(x, u, p, h) -> scaled x a substep later, and its derivatives by scaled x and u."""
+        if self._step is None:
+            p, sx = self.problem, casadi.SX
+            x, u, q, h = sx.sym("x", p.nx), sx.sym("u", p.nu), sx.sym("q", p.np), sx.sym("h")
+            after = p.one_step(x * p.state_scale, u * p.input_scale, q, h) / p.state_scale
+            results = [after, casadi.jacobian(after, x), casadi.jacobian(after, u)]
+            self._step = casadi.Function("step", [x, u, q, h], results)
+            self._step_alone = casadi.Function("step_alone", [x, u, q, h], [after])
+        return self._step
+
+    def _symbols(self, held: bool) -> tuple[list[Any], Any]:
+        """Arguments, and the inputs that are applied."""
+        p, mx = self.problem, casadi.MX
+        sizes = {"x": p.nx, "v": p.nu, "u": p.nu, "pr": p.np + p.ny, "duration": 1, "weight": 1, "share": 1}
+        arguments = [mx.sym(name, size) for name, size in sizes.items()]
+        return arguments, arguments[1 if held else 2]
+
+    def _chain_rolled(self, local: Any, steps: int, held: bool) -> Any:
+        """The same with substeps as calls of one function."""
+        self._scaled_step()
+        arguments, applied = self._symbols(held)
+        x, _, _, pr, duration, *_ = arguments
+        _, rows, cost = local(*arguments)
+        for _ in range(steps):
+            x = self._step_alone(x, applied, pr[: self.problem.np], duration / steps)
+        return casadi.Function(local.name(), arguments, [x, rows, cost])
+
+    def _chain_linearised(self, local: Any, steps: int, *, held: bool, first: bool) -> Any:
+        """The same with substeps as calls of one function, whose derivatives are multiplied."""
+        step, p, mx = self._scaled_step(), self.problem, casadi.MX
+        arguments, applied = self._symbols(held)
+        x, _, _, pr, duration, *_ = arguments
+        _, _, _, *rest = local(*arguments)
+        by_x: Any = None
+        by_u: Any = None
+        for _ in range(steps):
+            x, a, b = step(x, applied, pr[: p.np], duration / steps)
+            by_x, by_u = (a, b) if by_u is None else (a if first else a @ by_x, a @ by_u + b)
+        unit, nothing = mx.eye(p.nu), mx(p.nu, p.nx)
+        none, square = mx(p.nx, p.nu), mx(p.nu, p.nu)
+        a = casadi.blockcat([[by_x, by_u], [nothing, unit]] if held else [[by_x, none], [nothing, square]])
+        b = mx(0, 1) if held else casadi.densify(casadi.vertcat(by_u, unit))
+        a = mx(0, 1) if first else casadi.densify(a)
+        return casadi.Function(local.name(), arguments, [casadi.vertcat(x, applied), a, b, *rest])

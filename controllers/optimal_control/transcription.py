@@ -75,7 +75,15 @@ class Transcription:
             held = k == stages or problem.stages[k].held
             x, v = z[n][: problem.nx], z[n][problem.nx :]
             u = v if held else sx.sym(f"u_{n}", problem.nu)
-            arguments = (x, v, u, values[:, n], durations[k], weights[k] * node.share, node.share)
+            arguments = (
+                x,
+                v,
+                u,
+                values[:, n],
+                durations[k],
+                weights[k] * node.share,
+                node.share * problem.move_shares[k],
+            )
             following, rows, cost = functions.rolled(k)(*arguments)
             moves, slacks, l2 = functions.moves(k), [], []
             for i, number in enumerate(problem.constraint_numbers_at(k)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import casadi
 import numpy as np
 import pytest
 from optimal_control_cases import ENGINES, converged_hpipm, pendulum, shared
@@ -143,8 +144,6 @@ def test_prices_relax_constraints_by_rank(engine: str) -> None:
 
 
 def pendulum_rates(x: Any, u: Any, p: Any) -> Any:
-    import casadi
-
     return casadi.vertcat(x[1], u - p * casadi.sin(x[0]))
 
 
@@ -225,6 +224,36 @@ def test_an_engine_goes_on_from_a_snapshot_bit_identically(engine: str) -> None:
         np.testing.assert_array_equal(second.solve([angle, 0.1], *START[1:]).inputs, answer.inputs)
     with pytest.raises(GalenicError, match="not of this problem"):
         make(pendulum(grid=(1,) * 3)).recall(kept)
+
+
+@pytest.mark.parametrize("blocks", [None, (1, 2, 4)])
+def test_many_substeps_are_calls_of_one_function_with_the_same_result(
+    blocks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = pendulum(grid=(1, 2, 3, 4, 5), substeps=3, blocks=blocks)
+    inline = converged_hpipm(problem).solve(*START)
+    monkeypatch.setattr("controllers.optimal_control.stage_functions.CHAINED", 10)
+    chained = converged_hpipm(problem).solve(*START)
+    np.testing.assert_allclose(chained.inputs, inline.inputs, atol=1e-9)
+    np.testing.assert_allclose(chained.states, inline.states, atol=1e-9)
+    assert chained.cost == pytest.approx(inline.cost, rel=1e-12)
+    assert chained.residual < 1e-4
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_integrator_of_ones_own_replaces_runge_kutta(engine: str) -> None:
+    x, u, p, h = (casadi.SX.sym(name, size) for name, size in (("x", 2), ("u", 1), ("p", 1), ("h", 1)))
+    rate = pendulum_rates(x, u, p)
+    implicit = casadi.Function(
+        "implicit", [x, u, p, h], [x + casadi.solve(casadi.SX.eye(2) - h * casadi.jacobian(rate, x), h * rate)]
+    )
+    problem = pendulum(integrator=implicit, substeps=1)
+    ours, usual = (ENGINES[engine](problem).solve(*START), ENGINES[engine](pendulum(substeps=20)).solve(*START))
+    assert ours.status is Status.SOLVED
+    state = np.array(implicit(START[0], ours.inputs[0], START[2], 0.1)).ravel()
+    np.testing.assert_allclose(ours.states[1], state, atol=1e-9)
+    finer = ENGINES[engine](pendulum(integrator=implicit, substeps=20)).solve(*START)
+    assert abs(finer.cost / usual.cost - 1.0) < abs(ours.cost / usual.cost - 1.0) / 5
 
 
 # ---- trees -----------------------------------------------------------------------------------------------------------
@@ -328,3 +357,39 @@ def test_collocation_agrees_with_runge_kutta_within_the_error_of_both() -> None:
         apart.append(np.abs(ours.inputs - radau.inputs).max())
     assert apart[0] < 2e-2
     assert apart[2] < apart[0] / 20  # order 4, and 5 for the collocation
+
+
+# ---- local optima ----------------------------------------------------------------------------------------------------
+
+
+def two_valleys() -> OptimalControlProblem:
+    """A bead on a line with a good valley on the right, a bad one on the left, and a price of moves."""
+    x, u = casadi.SX.sym("x", 1), casadi.SX.sym("u", 1)
+    return OptimalControlProblem(
+        states=x,
+        inputs=u,
+        dynamics=u - x,
+        step=0.5,
+        grid=(1,) * 8,
+        outputs=casadi.vertcat(x**2 - 1.0, 0.3 * (x - 1.0)),
+        output_weights=[4.0, 4.0],
+        move_weights=[0.01],
+        input_bounds=([-1.5], [1.5]),
+    )
+
+
+def test_restarts_leave_a_local_optimum() -> None:
+    start = ([-1.0], [-1.0], (), [0.0, 0.0])
+    caught = HPIPMEngine(two_valleys(), first_iterations=50)
+    freed = HPIPMEngine(two_valleys(), first_iterations=50, restart_every=3)
+    for _ in range(12):
+        stays, leaves = (engine.solve(*start) for engine in (caught, freed))
+        assert stays.usable
+        assert leaves.usable
+    assert freed.improved >= 1
+    assert leaves.cost < 0.9 * stays.cost
+    assert leaves.states[-1, 0] > 0.9 > 0.0 > stays.states[-1, 0]
+    hurried = HPIPMEngine(two_valleys(), first_iterations=50, restart_every=1)
+    for _ in range(6):
+        hurried.solve(*start, budget=1e-7)
+    assert hurried.improved == 0
