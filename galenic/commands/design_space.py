@@ -22,6 +22,8 @@ EPILOG = """Examples:
 
     galenic design-space tablet_line --vary "feeder_ratio.api_fraction=8 %" --duration "1 h" --points 256
 
+    galenic design-space tablet_line --back-off 30 --verify 20
+
     galenic design-space tablet_line --resume runs/design-space-tablet_line-20260101-120000 --points 512"""
 
 
@@ -55,8 +57,8 @@ def design_space(
         list[str] | None,
         typer.Option(
             metavar="SIGNAL=LOW:HIGH",
-            help="What has to stay inside from the warm-up on, beside or in place of the limits in the file; a side may "
-            "be left out. May be given again.",
+            help="What has to stay inside from the warm-up on, beside or in place of the limits in the file; a side "
+            "may be left out. May be given again.",
         ),
     ] = None,
     at_end: Annotated[
@@ -68,6 +70,16 @@ def design_space(
     verify: Annotated[
         int, typer.Option(min=0, help="Fresh runs at the corners of the ranges found, to see whether they hold.")
     ] = 0,
+    back_off: Annotated[
+        int | None,
+        typer.Option(
+            min=5,
+            metavar="RUNS",
+            help="Instead: run the scenario so often in closed loop with its MPC, see how far its quality attributes "
+            "wander from where it wants them, and write its design space with that much taken off the limits that it "
+            "keeps to. --at-least is the share of runs that stay within.",
+        ),
+    ] = None,
     without: Annotated[
         list[str] | None,
         typer.Option(help="Leave this controller out. May be given again. Default: every supervisor (the MPC)."),
@@ -104,6 +116,19 @@ def design_space(
     from galenic.progress import count_progress
 
     console, notes = output(), messages()
+    if back_off is not None:
+        from galenic.commands.back_off import back_off_of
+
+        given = {"--vary": vary, "--keep": keep, "--at-end": at_end, "--without": without, "--resume": resume}
+        for option, value in given.items():
+            if value:
+                raise GalenicError(
+                    f"--back-off runs the scenario as it is; {option} is of the ensemble", cure="leave it out"
+                )
+        back_off_of(
+            scenario, values or [], duration, allow, back_off, first_seed, at_least, verify, jobs, scheduler, out
+        )
+        return
     plan = _plan(
         scenario, vary or [], values or [], None if without is None else tuple(without), duration, allow,
         (seeds, first_seed, seed), (keep or [], at_end or []),
@@ -166,7 +191,6 @@ def _plan(
     """All that decides what the runs give. Raises GalenicError before anything runs."""
     from cosim import Simulation, find_scenario
     from fmus.errors import GalenicError
-    from fmus.quantity import parse_quantity
     from galenic import session
     from galenic.design_space_plan import Plan, attributes_of, fingerprint, setpoints_of
     from galenic.kpi_section import kpi_section
@@ -176,12 +200,7 @@ def _plan(
     if without is None:
         with Simulation(scenario) as whole:
             without = tuple(c.name for c in whole.system.controllers.values() if c.supervises)
-    try:
-        allowed = parse_quantity(allow, "1")
-    except GalenicError as error:
-        raise GalenicError(f"--allow: {error.message}", cure="write for example --allow '1 %'") from error
-    if not 0.0 <= allowed < 1.0:
-        raise GalenicError(f"--allow: '{allow}' is not between 0 and 1", cure="write for example --allow '1 %'")
+    allowed = share_of_time(allow)
     warm_up = kpi_seconds(scenario, ("product", "warm_up"), kpi_section(scenario).product.warm_up)
     if warm_up >= scenario.duration:
         raise GalenicError(
@@ -204,6 +223,20 @@ def _plan(
             seed=seeds[2],
             fingerprint=fingerprint(scenario, system),
         )
+
+
+def share_of_time(allow: str) -> float:
+    """The option --allow."""
+    from fmus.errors import GalenicError
+    from fmus.quantity import parse_quantity
+
+    try:
+        allowed = parse_quantity(allow, "1")
+    except GalenicError as error:
+        raise GalenicError(f"--allow: {error.message}", cure="write for example --allow '1 %'") from error
+    if not 0.0 <= allowed < 1.0:
+        raise GalenicError(f"--allow: '{allow}' is not between 0 and 1", cure="write for example --allow '1 %'")
+    return allowed
 
 
 def _folder(plan: Plan, out: Path | None, resume: Path | None) -> Path:
