@@ -14,6 +14,8 @@ from cosim.component import FloatArray
 
 #: A jump of so many standard deviations of the noise is no rate.
 _NOISE = 6.0
+#: Prediction errors count as this many standard deviations at most.
+_CAP = 10.0
 
 
 class Verdict(enum.IntEnum):
@@ -147,7 +149,7 @@ class MismatchMonitor:
 
         s <- w s + sum e^2,     n <- w n + (number of values),      size = sqrt(s / n)
 
-    which is about 1 where model and plant agree as the filter believes. Errors beyond 100 count as 100: one absurd
+    which is about 1 where model and plant agree as the filter believes. Errors beyond 10 count as 10: one absurd
     value is an outlier, no mismatch.
 
     Args:
@@ -171,7 +173,7 @@ class MismatchMonitor:
         self._count *= self._weight
         for e in innovations.tolist():
             if math.isfinite(e):
-                self._sum += min(abs(e), 100.0) ** 2
+                self._sum += min(abs(e), _CAP) ** 2
                 self._count += 1.0
 
     @property

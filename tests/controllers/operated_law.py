@@ -73,7 +73,7 @@ class ToldLaw:
     def disturbance_estimate(self) -> FloatArray:
         return np.zeros(1)
 
-    def initialize(self, time: float, inputs: FloatArray) -> None:  # noqa: ARG002
+    def initialize(self, time: float, inputs: FloatArray) -> None:
         self._called("initialize")
         self.state = np.array([100.0, 50.0, 20.0])
 
@@ -85,17 +85,15 @@ class ToldLaw:
         self,
         values: FloatArray,
         fresh: Sequence[bool] | None = None,
-        ages: Sequence[int | None] | None = None,  # noqa: ARG002
+        ages: Sequence[int | None] | None = None,
     ) -> list[Reason]:
         self._called("correct")
         assert fresh is not None
-        return [
-            Reason.USED if f and math.isfinite(v) else Reason.NOT_FRESH for v, f in zip(values, fresh, strict=True)
-        ]
+        return [Reason.USED if f and math.isfinite(v) else Reason.NOT_FRESH for v, f in zip(values, fresh, strict=True)]
 
     def solve(
         self,
-        time: float,  # noqa: ARG002
+        time: float,
         previous: FloatArray,
         references: FloatArray,
         *,
@@ -122,7 +120,15 @@ class ToldLaw:
             inputs[0] = self.absurd
         target = np.array([references[0], 50.0, 20.0])
         outputs = self.roll_out(inputs)
-        return Plan(outcome, inputs, 10.0 * np.arange(1, STAGES + 1), outputs, np.ones_like(outputs), self.goal, target)
+        return Plan(
+            outcome,
+            inputs,
+            np.arange(10.0, 10.0 * STAGES + 1.0, 10.0),
+            outputs,
+            np.ones_like(outputs),
+            self.goal,
+            target,
+        )
 
     def roll_out(self, inputs: FloatArray) -> FloatArray:
         self._called("roll_out")
@@ -130,7 +136,7 @@ class ToldLaw:
             return self.predicted(inputs)
         return np.tile([100.0, 50.0, 20.0], (len(inputs), 1))
 
-    def backup(self, previous: FloatArray, references: FloatArray) -> FloatArray | None:  # noqa: ARG002
+    def backup(self, previous: FloatArray, references: FloatArray) -> FloatArray | None:
         self._called("backup")
         return self.backup_inputs
 

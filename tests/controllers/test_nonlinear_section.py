@@ -11,9 +11,9 @@ from closed_loop import CONFIG, run
 from synthetic_line import Context, SyntheticLine
 
 from controllers.mpc import MPCController
-from controllers.nonlinear.horizon import Horizon, mean_over, spaced
+from controllers.nonlinear.horizon import Horizon, Profile, spaced
 from controllers.nonlinear.law import NonlinearLaw
-from controllers.nonlinear.specification import Batch, KnownInput
+from controllers.nonlinear.specification import Batch
 from cosim.component import Port
 from fmus.errors import GalenicError
 
@@ -157,6 +157,6 @@ def test_the_stages_of_a_batch_end_at_its_harvest() -> None:
 
 
 def test_a_held_profile_is_averaged_over_a_stage() -> None:
-    known = KnownInput("u", (0.0, 10.0, 20.0), (1.0, 3.0, 5.0))
+    known = Profile((0.0, 10.0, 20.0), (1.0, 3.0, 5.0))
     ends = np.array([5.0, 15.0, 40.0])
-    assert mean_over(known, np.r_[0.0, ends[:-1]], ends).tolist() == pytest.approx([1.0, 2.0, (5 * 3 + 20 * 5) / 25])
+    assert known.mean(np.r_[0.0, ends[:-1]], ends).tolist() == pytest.approx([1.0, 2.0, (5 * 3 + 20 * 5) / 25])

@@ -1,0 +1,222 @@
+"""Whatever is measured, asked for or solved: setpoints inside the design space, a reason for each, no exception.
+
+``GALENIC_SOAK=10000`` makes the soaks that long; ``-s`` shows what was counted.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import time as clock
+import tracemalloc
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from closed_loop import CONFIG, controller, feed, input_index
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from operated_law import ToldLaw, border
+from synthetic_line import SENSORS, Sensors, SyntheticLine
+
+from controllers.mpc import MPCController
+from controllers.operation.law import ControlLaw, Outcome, Plan
+from controllers.operation.reasons import Mode, Rung, StepReason
+from controllers.operation.rules import OperationRules
+
+STEPS = int(os.environ.get("GALENIC_SOAK", "400"))
+ABSURD = (math.nan, math.inf, -math.inf, 1e300, -1e300, 1e12, 0.0)
+OPERATION = {"deadline": "20 ms", "safe": {"press.turret_speed_setpoint": "100000 1/h"}, "fallback": {"hold": 5}}
+SETPOINTS = {"label_claim": 100.0, "tablet_weight": 226.0, "hardness": 51.0, "level": 50.0}
+
+
+def harden() -> dict[str, Any]:
+    """The configuration of the closed loop with every check of a measurement."""
+    measurements = {n: {**m, "gate": 6.0, "frozen_after": 40} for n, m in CONFIG["measurements"].items()}
+    measurements["label_claim"] |= {"max_rate": "1 %/s", "limits": ["50 %", "150 %"], "max_missed": 2}
+    measurements["level"] |= {"needed": False}
+    return {"measurements": measurements, "operation": OPERATION, "max_missed": 1}
+
+
+class Wrecker:
+    """A law between controller and solver that fails now and then, in every way."""
+
+    def __init__(self, law: ControlLaw, random: np.random.Generator) -> None:
+        self._law, self._random = law, random
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._law, name)
+
+    def solve(self, time: float, previous: Any, references: Any, **options: Any) -> Plan:
+        chance = self._random.random()
+        if chance < 0.02:
+            raise RuntimeError("the solver broke")
+        plan = self._law.solve(time, previous, references, **options)
+        if chance < 0.04:
+            clock.sleep(0.021)
+        elif chance < 0.08 and plan.usable:
+            plan = replace(plan, outcome=Outcome.OUT_OF_TIME)
+        elif chance < 0.10 and plan.usable:
+            plan = replace(plan, inputs=np.full_like(plan.inputs, math.nan))
+        elif chance < 0.12 and plan.usable:
+            plan = replace(plan, inputs=plan.inputs + 1e6)
+        elif chance < 0.18:
+            outcome = self._random.choice([Outcome.INFEASIBLE, Outcome.FAILED, Outcome.TARGET_FAILED])
+            plan = replace(plan, outcome=outcome)
+        return plan
+
+
+def check(mpc: MPCController, seen: Counter[str], before: np.ndarray | None) -> np.ndarray:
+    """Targets are inside their bounds and move limits while it drives, and the step has a reason."""
+    outputs = mpc.output_values
+    ports = {p.name: i for i, p in enumerate(mpc.outputs)}
+    law = mpc.law
+    after = np.array([outputs[c.index] * c.factor + c.offset for c in mpc.border.targets])
+    for value, u in zip(after, law.inputs, strict=True):
+        assert u.low - 1e-9 <= value <= u.high + 1e-9, (u.name, value)
+    if outputs[ports["active"]] == 1.0 and before is not None:
+        for old, new, u in zip(before, after, law.inputs, strict=True):
+            assert abs(new - old) <= u.max_move * (1.0 + 1e-9) + 1e-12, (u.name, old, new)
+    reason, rung = StepReason(int(outputs[ports["reason"]])), Rung(int(outputs[ports["rung"]]))
+    assert outputs[ports["mode_in_force"]] in set(Mode)
+    seen[f"rung {int(rung)} {reason.name.lower()}"] += 1
+    return after
+
+
+def soak(mpc: MPCController, steps: int, seed: int, feed_plant: Any) -> tuple[Counter[str], list[float]]:
+    random, seen, spent = np.random.default_rng(seed), Counter[str](), []
+    inputs = {p.name: i for i, p in enumerate(mpc.inputs)}
+    loops = [c.index for c in mpc.border.fallbacks]
+    setpoints = {i: v for n, v in SETPOINTS.items() if (i := inputs.get(f"{n}.setpoint")) is not None}
+    before = None  # the first step begins from the loops, or from where the inputs start
+    for k in range(steps):
+        feed_plant(k, random)
+        if random.random() < 0.05:
+            mpc.input_values[inputs["mode"]] = random.choice([*range(4), math.nan, 9.0])
+        elif random.random() < 0.3:
+            mpc.input_values[inputs["mode"]] = Mode.CLOSED
+        for index, value in setpoints.items():
+            if random.random() < 0.05:
+                mpc.input_values[index] = random.choice([value * random.uniform(0.2, 2.0), *ABSURD])
+            elif random.random() < 0.2:
+                mpc.input_values[index] = value
+        for index, c in zip(loops, mpc.border.targets, strict=True):
+            held = float(mpc.output_values[c.index])
+            mpc.input_values[index] = random.choice([held, held * random.uniform(0.9, 1.1), *ABSURD, math.nan])
+        began = clock.perf_counter()
+        mpc.do_step(10.0 * k, 10.0)
+        spent.append(clock.perf_counter() - began)
+        before = check(mpc, seen, before)
+    return seen, spent
+
+
+def report(
+    capsys: pytest.CaptureFixture[str], what: str, seen: Counter[str], spent: list[float], missed: float
+) -> None:
+    with capsys.disabled():
+        if "GALENIC_SOAK" in os.environ:
+            times = 1e3 * np.quantile(spent, [0.5, 0.9, 0.99, 1.0])
+            print(f"\n{what}: {len(spent)} steps, ms median/p90/p99/max {np.round(times, 2)}, missed {missed:g}")
+            print("\n".join(f"  {count:6d}  {name}" for name, count in seen.most_common()))
+
+
+@pytest.mark.parametrize("wrecked", [False, True], ids=["sound solver", "failing solver"])
+def test_a_soak_of_the_linear_law(files: Path, wrecked: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    mpc = controller(files, **harden())
+    if wrecked:
+        mpc = MPCController("mpc", Wrecker(mpc.law, np.random.default_rng(5)), controller(files, **harden()).border)
+    plant, sensors = SyntheticLine(), Sensors(SENSORS, 3, True)
+    frozen: dict[str, float] = {}
+
+    def feed_plant(k: int, random: np.random.Generator) -> None:
+        for i, target in enumerate(mpc.writes):
+            if target is not None:
+                plant.set(target, float(mpc.output_values[i]))
+        plant.advance(10.0)
+        plant.level = min(max(plant.level, 0.0), 100.0)
+        if k % 97 == 0:
+            plant.density = random.uniform(0.9, 1.1)
+        sensors.step(plant.outputs())
+        values = {f"{n}.value": v for n, v in sensors.values.items()}
+        values |= {f"{n}.sample": float(v) for n, v in sensors.samples.items()}
+        for name in SENSORS:
+            chance = random.random()
+            if chance < 0.03:
+                values[f"{name}.value"] = float(random.choice(ABSURD))
+            elif chance < 0.05:
+                values[f"{name}.value"] *= random.uniform(0.3, 3.0)
+            elif chance < 0.06:
+                frozen[name] = values[f"{name}.value"]
+            elif chance < 0.07:
+                values[f"{name}.sample"] = math.nan
+            if name in frozen:
+                values[f"{name}.value"] = frozen[name]
+                if random.random() < 0.02:
+                    del frozen[name]
+        feed(mpc, values)
+
+    seen, spent = soak(mpc, STEPS, 2, feed_plant)
+    assert len({name[:6] for name in seen}) >= (5 if wrecked else 3)  # it was not merely idle
+    assert sum(count for name, count in seen.items() if name.startswith("rung 0")) > 0.2 * STEPS
+    report(capsys, f"linear law, {'failing' if wrecked else 'sound'} solver", seen, spent, mpc.shell.missed_deadlines)
+
+
+_NUMBER = st.one_of(st.floats(), st.floats(50.0, 150.0))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(
+            _NUMBER, _NUMBER, _NUMBER, st.floats(), st.floats(), st.sampled_from(list(Outcome)), st.integers(2, 4)
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_whatever_comes_setpoints_stay_inside_and_have_a_reason(rows: list[tuple[Any, ...]]) -> None:
+    law = ToldLaw()
+    mpc = MPCController("mpc", law, border(OperationRules(uses=dict.fromkeys(Rung, 1), safe={"unit.u1": 2.0})))
+    before = None
+    for k, (y1, y2, setpoint, loops, mode, outcome, relax) in enumerate(rows):
+        law.outcome, law.solvable_without = outcome, relax
+        for name, value in {
+            "y1.measured": y1,
+            "y1.sample": float(k),
+            "y2.measured": y2,
+            "y1.setpoint": setpoint,
+            "fallback.unit.u1": loops,
+            "mode": mode,
+        }.items():
+            mpc.input_values[input_index(mpc, name)] = value
+        mpc.do_step(10.0 * k, 10.0)
+        before = check(mpc, Counter(), before)
+
+
+def test_nothing_grows_with_the_number_of_steps(tmp_path: Path) -> None:
+    mpc = MPCController("mpc", ToldLaw(), border())
+    mpc.open_record(tmp_path)
+    for name, value in {"y1.measured": 100.0, "y2.measured": 50.0}.items():
+        mpc.input_values[input_index(mpc, name)] = value
+    steps = 60
+
+    def run(first: int) -> int:
+        for k in range(first, first + steps):
+            mpc.input_values[input_index(mpc, "y1.sample")] = float(k)
+            mpc.do_step(10.0 * k, 10.0)
+        gc.collect()  # the interpreter's own lists of free objects do not count
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        run(0)
+        first = run(steps)
+        last = [run((2 + i) * steps) for i in range(3)][-1]
+    finally:
+        tracemalloc.stop()
+    mpc.close_record()
+    assert last - first < 5_000
