@@ -52,7 +52,8 @@ class IdentificationPlan:
         known: inputs that nobody excites but the model knows, such as what the recipe feeds.
         fastest: smallest dominant time constant in s, from which the excitation's clock follows; 0: by step tests.
         slowest: the largest.
-        lags: of data-driven models: how many past outputs, and which past inputs.
+        lags: the window of data-driven models: how many past ``outputs``, which past ``inputs``, time constants of
+            ``filters`` on the inputs and their ``stages``.
         units: neurons of the neural network's hidden layer.
         mechanistic: what a surrogate file of that kind says of reduction.
     """
@@ -92,7 +93,7 @@ class IdentificationPlan:
         ``outputs: {signal: {integrating}}``, ``period``, ``horizon``, ``settle``, ``tolerance``, ``max_order``,
         ``validations``, ``seed``, ``parameters: {component: {name: quantity}}``, ``description``, ``method``,
         ``excitation``, ``runs``, ``duration``, ``noise: {signal: quantity}``, ``controllers: [..]``, ``known: [..]``,
-        ``fastest``, ``slowest``, ``lags: {outputs: 2, inputs: [0, 1, 2]}``, ``units``, ``mechanistic: {..}``.
+        ``fastest``, ``slowest``, ``lags: {outputs, inputs, filters, stages}``, ``units``, ``mechanistic: {..}``.
         Files are relative to the plan.
 
         Raises:

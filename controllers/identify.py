@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from controllers.identification_plan import IdentificationPlan
 from controllers.realization import Realization, looks_integrating, realize
 from controllers.surrogate import LinearSurrogate, SurrogateInput, SurrogateOutput
+from controllers.surrogates.excitation import levels
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 from fmus.quantity import parse_quantity
@@ -66,9 +68,33 @@ def identify(
     Raises:
         GalenicError: an unknown signal, a plant that is not at rest or returns NaN, or no response.
     """
-    runner = _Runner(new_plant, plan, progress)
+    runner = Runner(new_plant, plan, progress)
     base = runner.run("base line", {})
-    y_up, y_down = runner.steps_up_and_down()
+    surrogate = from_steps(runner, base, *runner.steps_up_and_down())
+    rmse, fit = _validate(runner, surrogate, base)
+    outputs = tuple(
+        SurrogateOutput(y.name, y.unit, y.operating_point, y.integrating, float(e), float(f))
+        for y, e, f in zip(surrogate.outputs, rmse, fit, strict=True)
+    )
+    validation = {
+        "runs": plan.validations,
+        "seed": plan.seed,
+        "excitation": "random levels in the training domain",
+    }
+    notes = {**surrogate.provenance, "validation": validation, **(provenance or {})}
+    return replace(surrogate, outputs=outputs, provenance=notes)
+
+
+def from_steps(runner: Runner, base: FloatArray, y_up: FloatArray, y_down: FloatArray) -> LinearSurrogate:
+    """The surrogate of step tests, without its error.
+
+    Args:
+        runner: that made them.
+        base: response without a step, shape (K + 1, p).
+        y_up: responses to each input's step up, shape (K + 1, p, m).
+        y_down: to its step down.
+    """
+    plan = runner.plan
     response = (y_up - y_down) / 2.0  # per step, so that every input counts alike in the realisation
     response -= response[:1]
     uneven = np.abs(y_up + y_down - 2.0 * base[:, :, None]).max(axis=0) / 2.0
@@ -80,16 +106,12 @@ def identify(
         tolerance=plan.tolerance,
         max_order=plan.max_order,
     )
-    surrogate = _assemble(runner, realized, base[0], plan)
-    rmse, fit = _validate(runner, surrogate, base)
-    outputs = tuple(
-        SurrogateOutput(y.name, y.unit, y.operating_point, y.integrating, float(e), float(f))
-        for y, e, f in zip(surrogate.outputs, rmse, fit, strict=True)
-    )
+    surrogate = assemble(runner, realized, base[0])
+    outputs = surrogate.outputs
     notes: dict[str, Any] = {
         "method": "step tests up and down, eigensystem realisation (ERA)",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "galenic": _version(),
+        "galenic": version(),
         "horizon": plan.horizon,
         "settle": plan.settle,
         "order": int(realized.a.shape[0]),
@@ -98,23 +120,8 @@ def identify(
             y.name: _short((uneven[i] / np.where(size[i].max() > 0, size[i].max(), 1.0)).max())
             for i, y in enumerate(outputs)
         },
-        "validation": {
-            "runs": plan.validations,
-            "seed": plan.seed,
-            "excitation": "random levels in the training domain",
-        },
     }
-    return LinearSurrogate(
-        surrogate.a,
-        surrogate.b,
-        surrogate.c,
-        surrogate.d,
-        plan.period,
-        surrogate.inputs,
-        outputs,
-        plan.description,
-        {**notes, **(provenance or {})},
-    )
+    return replace(surrogate, provenance=notes)
 
 
 def step_responses(
@@ -128,15 +135,15 @@ def step_responses(
     Raises:
         GalenicError: an unknown signal, or a response that is not finite.
     """
-    runner = _Runner(new_plant, plan, progress)
+    runner = Runner(new_plant, plan, progress)
     y_up, y_down = runner.steps_up_and_down()
     response = (y_up - y_down) / 2.0 / runner.steps
     result: FloatArray = response - response[:1]
     return result
 
 
-class _Runner:
-    """Runs tests on fresh plants and keeps units, operating point and progress."""
+class Runner:
+    """Runs step tests on fresh plants and keeps units, operating point and progress."""
 
     def __init__(self, new_plant: Callable[[], Plant], plan: IdentificationPlan, progress: Progress | None) -> None:
         self.plan, self._new_plant, self._progress = plan, new_plant, progress
@@ -237,7 +244,8 @@ def _decide(response: FloatArray, flags: Sequence[bool | None]) -> list[bool]:
     return [seen if flag is None else flag for flag, seen in zip(flags, looks_integrating(response), strict=True)]
 
 
-def _assemble(runner: _Runner, realized: Realization, y0: FloatArray, plan: IdentificationPlan) -> LinearSurrogate:
+def assemble(runner: Runner, realized: Realization, y0: FloatArray) -> LinearSurrogate:
+    """A surrogate of a realisation per step of each input, around an operating point y0, shape (p,)."""
     inputs = tuple(
         SurrogateInput(n, unit, float(u), float(u - s), float(u + s))
         for n, unit, u, s in zip(runner.names, runner.input_units, runner.u0, runner.steps, strict=True)
@@ -251,25 +259,14 @@ def _assemble(runner: _Runner, realized: Realization, y0: FloatArray, plan: Iden
         realized.b / runner.steps[None, :],
         realized.c,
         np.zeros((len(outputs), len(inputs))),
-        plan.period,
+        runner.plan.period,
         inputs,
         outputs,
+        runner.plan.description,
     )
 
 
-def excitation(rng: np.random.Generator, samples: int, center: FloatArray, amplitude: FloatArray) -> FloatArray:
-    """Random levels in ``center`` +- ``amplitude``, each held for 1/20 to 1/4 of the record; shape (samples, m)."""
-    result = np.empty((samples, len(center)))
-    for j in range(len(center)):
-        k = 0
-        while k < samples:
-            hold = int(rng.integers(max(1, samples // 20), max(2, samples // 4) + 1))
-            result[k : k + hold, j] = center[j] + amplitude[j] * rng.uniform(-1.0, 1.0)
-            k += hold
-    return result
-
-
-def _validate(runner: _Runner, surrogate: LinearSurrogate, base: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _validate(runner: Runner, surrogate: LinearSurrogate, base: FloatArray) -> tuple[FloatArray, FloatArray]:
     """RMSE in the outputs' units and fit in %, over all validation runs."""
     p = len(surrogate.outputs)
     if runner.plan.validations < 1:
@@ -278,7 +275,7 @@ def _validate(runner: _Runner, surrogate: LinearSurrogate, base: FloatArray) -> 
     drift = base - base[:1]
     plant_values, errors = [], []
     for number in range(runner.plan.validations):
-        inputs = excitation(rng, runner.samples, runner.u0, runner.steps)
+        inputs = runner.u0 + runner.steps * levels(rng, len(runner.u0), runner.samples)
         measured = runner.drive(f"validation {number + 1}", inputs) - drift
         plant_values.append(measured)
         errors.append(measured - surrogate.predict(inputs))
@@ -289,7 +286,8 @@ def _validate(runner: _Runner, surrogate: LinearSurrogate, base: FloatArray) -> 
     return rmse, 100.0 * (1.0 - size / np.where(spread > 0.0, spread, np.inf))
 
 
-def _version() -> str:
+def version() -> str:
+    """Of Galenic."""
     try:
         return importlib.metadata.version("galenic")
     except importlib.metadata.PackageNotFoundError:

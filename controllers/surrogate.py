@@ -155,21 +155,25 @@ class LinearSurrogate:
         """Whether inputs (shape (m,)) lie in the training domain."""
         return all(u.min <= value <= u.max for u, value in zip(self.inputs, inputs, strict=True))
 
-    def save(self, file: Path | str) -> None:
-        """Write the surrogate as YAML: names, units and errors for people, matrices as rows."""
-        data: dict[str, Any] = {"surrogate": SCHEMA}
+    def save(self, file: Path | str, more: Mapping[str, Any] | None = None) -> None:
+        """Write the surrogate as YAML: names, units and errors for people, matrices as rows.
+
+        Args:
+            file: to write.
+            more: sections beside the model: its ``validation`` and its ``domain``, see `controllers.surrogates.files`.
+        """
+        data: dict[str, Any] = {"surrogate": SCHEMA, "kind": "linear"}
         if self.description:
             data["description"] = self.description
         data["period"] = f"{self.period!r} s"
-        data["inputs"] = {
-            u.name: _Row(unit=u.unit, operating_point=u.operating_point, min=u.min, max=u.max) for u in self.inputs
-        }
-        data["outputs"] = {y.name: _Row(_output_entry(y)) for y in self.outputs}
+        data["inputs"] = {u.name: Row(input_entry(u)) for u in self.inputs}
+        data["outputs"] = {y.name: Row(output_entry(y)) for y in self.outputs}
+        data |= more or {}
         if self.provenance:
             data["provenance"] = dict(self.provenance)
         for name, matrix in (("A", self.a), ("B", self.b), ("C", self.c), ("D", self.d)):
-            data[name] = [_Line(float(v) for v in row) for row in matrix]
-        text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=100_000, allow_unicode=True)
+            data[name] = [Line(float(v) for v in row) for row in matrix]
+        text = yaml.dump(data, Dumper=Dumper, sort_keys=False, width=100_000, allow_unicode=True)
         Path(file).write_text(text, encoding="utf-8")
 
     @classmethod
@@ -191,15 +195,31 @@ class LinearSurrogate:
                 f"schema '{data['surrogate']}' is not one that this version reads ({SCHEMA})",
                 "identify the surrogate again with this version",
             )
-        known = {"surrogate", "description", "period", "inputs", "outputs", "provenance", "A", "B", "C", "D"}
+        if data.get("kind", "linear") != "linear":
+            raise source.error(
+                ("kind",),
+                f"this surrogate is of kind '{data['kind']}', not linear",
+                "name it under 'model:' for the nonlinear MPC, or identify a linear one",
+            )
+        known = {
+            "surrogate",
+            "kind",
+            "description",
+            "period",
+            "inputs",
+            "outputs",
+            "validation",
+            "domain",
+            "provenance",
+        }
+        known |= {"A", "B", "C", "D"}
         for key in data:
             if key not in known:
                 raise source.error((key,), f"unknown key '{key}'", nearest(str(key), known))
         for key in ("period", "inputs", "outputs", "A", "B", "C", "D"):
             if key not in data:
                 raise source.error((), f"'{key}' is missing", "the file is damaged: identify the surrogate again")
-        inputs = tuple(SurrogateInput(n, **e) for n, e in _entries(source, "inputs", SurrogateInput))
-        outputs = tuple(SurrogateOutput(n, **e) for n, e in _entries(source, "outputs", SurrogateOutput))
+        inputs, outputs = signals_of(source)
         n, m, p = len(data["A"] or ()), len(inputs), len(outputs)
         try:
             return cls(
@@ -207,7 +227,7 @@ class LinearSurrogate:
                 b=_matrix(source, "B", (n, m)),
                 c=_matrix(source, "C", (p, n)),
                 d=_matrix(source, "D", (p, m)),
-                period=_seconds(source),
+                period=seconds_of(source),
                 inputs=inputs,
                 outputs=outputs,
                 description=str(data.get("description") or ""),
@@ -230,13 +250,25 @@ def _index(name: str, names: list[str], kind: str) -> int:
     raise GalenicError(f"the surrogate has no {kind} '{name}'", cure=nearest(name, names))
 
 
-def _output_entry(y: SurrogateOutput) -> dict[str, Any]:
+def input_entry(u: SurrogateInput) -> dict[str, Any]:
+    """As it stands in a file."""
+    return {"unit": u.unit, "operating_point": u.operating_point, "min": u.min, "max": u.max}
+
+
+def output_entry(y: SurrogateOutput) -> dict[str, Any]:
+    """As it stands in a file."""
     entry: dict[str, Any] = {"unit": y.unit, "operating_point": y.operating_point, "integrating": y.integrating}
     if math.isfinite(y.rmse):
         entry["rmse"] = y.rmse
     if math.isfinite(y.fit):
         entry["fit"] = y.fit
     return entry
+
+
+def signals_of(source: Source) -> tuple[tuple[SurrogateInput, ...], tuple[SurrogateOutput, ...]]:
+    """Inputs and outputs of a file. Raises GalenicError with file and line."""
+    inputs = tuple(SurrogateInput(n, **e) for n, e in _entries(source, "inputs", SurrogateInput))
+    return inputs, tuple(SurrogateOutput(n, **e) for n, e in _entries(source, "outputs", SurrogateOutput))
 
 
 def _entries(source: Source, section: str, kind: type) -> list[tuple[str, dict[str, Any]]]:
@@ -283,7 +315,8 @@ def _matrix(source: Source, name: str, shape: tuple[int, int]) -> FloatArray:
     return np.array(rows, dtype=np.float64).reshape(shape)
 
 
-def _seconds(source: Source) -> float:
+def seconds_of(source: Source) -> float:
+    """The sampling period of a file. Raises GalenicError with file and line."""
     try:
         period = parse_quantity(source.data["period"], "s")
     except GalenicError as error:
@@ -293,16 +326,16 @@ def _seconds(source: Source) -> float:
     return period
 
 
-class _Row(dict[str, Any]):
+class Row(dict[str, Any]):
     """A mapping written in one line."""
 
 
-class _Line(list[float]):
+class Line(list[float]):
     """A list written in one line."""
 
 
-class _Dumper(yaml.SafeDumper):
-    pass
+class Dumper(yaml.SafeDumper):
+    """YAML for people: rows in one line, numbers that read back to the same."""
 
 
 def _float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
@@ -314,6 +347,6 @@ def _number(value: float) -> str:
     return text if "." in text or "e" not in text else text.replace("e", ".0e")
 
 
-_Dumper.add_representer(float, _float)
-_Dumper.add_representer(_Row, lambda d, v: d.represent_mapping("tag:yaml.org,2002:map", v.items(), flow_style=True))
-_Dumper.add_representer(_Line, lambda d, v: d.represent_sequence("tag:yaml.org,2002:seq", v, flow_style=True))
+Dumper.add_representer(float, _float)
+Dumper.add_representer(Row, lambda d, v: d.represent_mapping("tag:yaml.org,2002:map", v.items(), flow_style=True))
+Dumper.add_representer(Line, lambda d, v: d.represent_sequence("tag:yaml.org,2002:seq", v, flow_style=True))

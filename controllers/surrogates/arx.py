@@ -93,12 +93,12 @@ def _dead_times(inputs: Sequence[FloatArray], series: Sequence[FloatArray], orde
     m = inputs[0].shape[1]
     phi, y = _regression(inputs, series, order, (0,) * m)
     theta, error = _least_squares(phi, y)
-    b, doubt = theta[order:].reshape(m, order), error[order:].reshape(m, order)
+    b, doubt = theta[order:-1].reshape(m, order), error[order:-1].reshape(m, order)
     largest = np.abs(b).max()
     result = []
     for j in range(m):
-        # what an input does at most, so that one that does nothing has no dead time either
-        told = np.abs(b[j]) > np.maximum(_SMALL * max(np.abs(b[j]).max(), 1e-3 * largest), _SURE * doubt[j])
+        told = np.abs(b[j]) > np.maximum(_SMALL * np.abs(b[j]).max(), _SURE * doubt[j])
+        told &= np.abs(b[j]).max() > _SMALL * largest  # an input that does nothing has no dead time either
         result.append(int(np.argmax(told)) if told.any() else 0)
     return tuple(result)
 
@@ -119,7 +119,7 @@ def _best(
         if found is None or score < found[0]:
             found = (
                 float(score),
-                OutputModel(order, dead_time, theta[:order], theta[order:].reshape(m, order), flag),
+                OutputModel(order, dead_time, theta[:order], theta[order:-1].reshape(m, order), flag),
             )
     if found is None:
         raise GalenicError("too few samples for any order", cure="lengthen 'duration', or do more 'runs'")
@@ -129,7 +129,10 @@ def _best(
 def _regression(
     inputs: Sequence[FloatArray], series: Sequence[FloatArray], order: int, dead_time: Sequence[int]
 ) -> tuple[FloatArray, FloatArray]:
-    """Regressors y(k+1-l), then u_j(k+1-d_j-l) by input, and y(k+1); before a run all was at rest."""
+    """Regressors y(k+1-l), u_j(k+1-d_j-l) by input and 1, and y(k+1); before a run all was at rest.
+
+    The constant takes up what even nonlinearity adds; the linear model has none.
+    """
     rows, targets = [], []
     for u, y in zip(inputs, series, strict=True):
         count = len(u)
@@ -138,7 +141,7 @@ def _regression(
             for l in range(1, order + 1):  # noqa: E741
                 back = dead + l - 1
                 columns.append(np.concatenate([np.zeros(min(back, count)), u[: max(count - back, 0), j]]))
-        rows.append(np.stack(columns, axis=1))
+        rows.append(np.stack([*columns, np.ones(count)], axis=1))
         targets.append(y[1:])
     return np.vstack(rows), np.concatenate(targets)
 

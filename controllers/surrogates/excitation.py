@@ -102,21 +102,22 @@ def prbs(design: Design, inputs: int, samples: int, start: int = 0) -> FloatArra
     return np.stack([bits[(position + shift) % len(bits)] for shift in shifts], axis=1)
 
 
-def levels(rng: np.random.Generator, inputs: int, samples: int, clock: int = 0) -> FloatArray:
+def levels(rng: np.random.Generator, inputs: int, samples: int, clock: int = 0, longest: int = 0) -> FloatArray:
     """Random levels, each held for a random time.
 
     Args:
         rng: of the levels and times.
         inputs: m.
         samples: N.
-        clock: shortest hold in samples, up to five times of which; 0: 1/20 to 1/4 of the record.
+        clock: shortest hold in samples; 0: 1/20 to 1/4 of the record.
+        longest: longest hold; between them all orders of magnitude are as likely, so that fast and slow modes show.
     """
-    least, most = (clock, 5 * clock) if clock > 0 else (max(1, samples // 20), max(2, samples // 4))
+    least, most = (clock, max(clock, longest)) if clock > 0 else (max(1, samples // 20), max(2, samples // 4))
     result = np.empty((samples, inputs))
     for j in range(inputs):
         k = 0
         while k < samples:
-            hold = int(rng.integers(least, most + 1))
+            hold = round(least * (most / least) ** rng.random()) if clock else int(rng.integers(least, most + 1))
             result[k : k + hold, j] = rng.uniform(-1.0, 1.0)
             k += hold
     return result

@@ -1,27 +1,28 @@
-"""Surrogate files of every kind: reading, and telling whether the plant's model has changed since."""
+"""Surrogate files of every kind: reading and writing, and telling whether the plant's model has changed since."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import casadi as ca
 import numpy as np
+import yaml
 
-from controllers.estimation.model import Output, Process, State
-from controllers.surrogate import SCHEMA, LinearSurrogate
-from controllers.surrogates import mechanistic
+from controllers.surrogate import SCHEMA, Dumper, Line, LinearSurrogate, Row
+from controllers.surrogates import data_driven, mechanistic
 from controllers.surrogates.domain import Domain
-from controllers.surrogates.model import HorizonError, SurrogateModel
+from controllers.surrogates.equations import digest_of
+from controllers.surrogates.linear import linear_model
+from controllers.surrogates.model import SHARES, HorizonError, SurrogateModel
 from controllers.surrogates.section import Section
-from cosim.component import FloatArray
+from cosim.library import load_scenario
 from cosim.yaml_lines import Source, read_yaml
-from fmus.errors import nearest
+from fmus.errors import GalenicError, nearest
 
-KINDS = ("linear", "mechanistic")
-_COMMON = ("surrogate", "kind", "description", "provenance", "validation")
+KINDS = ("linear", "mechanistic", "narx", "neural")
+_COMMON = ("surrogate", "kind", "description", "provenance", "validation", "domain")
 
 
 def load_model(file: Path | str, *, check: bool = True) -> SurrogateModel:
@@ -50,75 +51,107 @@ def load_model(file: Path | str, *, check: bool = True) -> SurrogateModel:
     if kind not in KINDS:
         raise source.error(("kind",), f"there is no kind '{kind}' of surrogate", nearest(str(kind), KINDS))
     if kind == "linear":
-        return linear_model(LinearSurrogate.load(file))
-    section = Section(source, (*_COMMON, *mechanistic.KEYS))
-    model = mechanistic.build(section).model
-    return replace(_with_validation(model, source), notices=_notices(model, data) if check else ())
+        model = linear_model(LinearSurrogate.load(file))
+    elif kind == "mechanistic":
+        model = mechanistic.build(Section(source, (*_COMMON, *mechanistic.KEYS))).model
+    else:
+        model = data_driven.build(Section(source, (*_COMMON, *data_driven.KEYS)))
+    model = _with_validation(_with_domain(model, source), source)
+    return replace(model, notices=_notices(model, source)) if check else model
 
 
-def _notices(model: SurrogateModel, data: dict[str, Any]) -> tuple[str, ...]:
-    known = (data.get("provenance") or {}).get("model_digest")
-    if known is None or known == model.digest:
+def _notices(model: SurrogateModel, source: Source) -> tuple[str, ...]:
+    """What has changed since the training."""
+    found = model.provenance
+    known = found.get("model_digest")
+    if known is None:
         return ()
-    return (
-        "the scenario's model has changed since this surrogate was validated: its equations follow, its errors do not",
-    )
+    if model.kind == "mechanistic":
+        if known == model.digest:
+            return ()
+        return (
+            "the scenario's model has changed since this surrogate was validated: its equations follow, the errors"
+            " that its file tells do not; 'galenic identify' again",
+        )
+    file = (source.file.parent if source.file is not None else Path()) / str(found.get("scenario_file", ""))
+    if not file.is_file():
+        return (f"the scenario '{found.get('scenario_file')}' that this surrogate is of is not there any more",)
+    try:
+        now = digest_of(load_scenario(file))
+    except GalenicError as error:
+        return (f"the scenario that this surrogate is of cannot be read: {error.message}",)
+    if now == known:
+        return ()
+    return ("the scenario's model has changed since this surrogate was trained: 'galenic identify' again",)
+
+
+def _with_domain(model: SurrogateModel, source: Source) -> SurrogateModel:
+    entry = source.data.get("domain")
+    if not entry:
+        return model
+    try:
+        domain = replace(
+            model.domain,
+            center=np.array(entry["center"], dtype=np.float64),
+            precision=np.array(entry["precision"], dtype=np.float64),
+            radius=float(entry["radius"]),
+        )
+        domain.distance(model.operating_point)
+    except (KeyError, TypeError, ValueError) as error:
+        raise source.error(("domain",), "the training domain is damaged", "identify the surrogate again") from error
+    return replace(model, domain=domain)
 
 
 def _with_validation(model: SurrogateModel, source: Source) -> SurrogateModel:
     validation = source.data.get("validation") or {}
-    errors = {
-        name: HorizonError(tuple(map(float, entry["rmse"])), tuple(map(float, entry["fit"])))
-        for name, entry in (validation.get("errors") or {}).items()
-    }
+    try:
+        errors = {
+            str(name): HorizonError(tuple(map(float, entry["rmse"])), tuple(map(float, entry["fit"])))
+            for name, entry in (validation.get("errors") or {}).items()
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise source.error(("validation",), "the validation is damaged", "identify the surrogate again") from error
+    return with_errors(
+        replace(model, provenance=source.data.get("provenance") or {}), errors, float(validation.get("horizon", "nan"))
+    )
+
+
+def with_errors(model: SurrogateModel, errors: Mapping[str, HorizonError], horizon: float) -> SurrogateModel:
+    """The same model with the errors of a validation over a horizon in s."""
     outputs = tuple(
         replace(y, rmse=errors[y.name].rmse[-1], fit=errors[y.name].fit[-1]) if y.name in errors else y
         for y in model.outputs
     )
-    return replace(
-        model,
-        outputs=outputs,
-        errors=errors,
-        horizon=float(validation.get("horizon", "nan")),
-        provenance=source.data.get("provenance") or {},
-    )
+    return replace(model, outputs=outputs, errors=errors, horizon=horizon)
 
 
-def linear_model(surrogate: LinearSurrogate) -> SurrogateModel:
-    """A linear surrogate as a process: states of no meaning, 0 at rest."""
-    n, m = surrogate.a.shape[0], len(surrogate.inputs)
-    x, u, p = (ca.SX.sym(name, size) for name, size in (("x", n), ("u", m), ("p", 0)))
-    off = u - ca.DM(surrogate.u0)
-    step = ca.Function("step", [x, u, p], [ca.densify(ca.DM(surrogate.a) @ x + ca.DM(surrogate.b) @ off)])
-    y = ca.DM(surrogate.y0) + ca.DM(surrogate.c) @ x + ca.DM(surrogate.d) @ off
-    low, high = (np.array([getattr(i, side) for i in surrogate.inputs]) for side in ("min", "max"))
-    process = Process(
-        surrogate.period,
-        tuple(State(f"x[{i + 1}]", nominal=size) for i, size in enumerate(_sizes(surrogate, high - low))),
-        tuple(i.name for i in surrogate.inputs),
-        tuple(Output(o.name, o.unit, abs(o.operating_point) or 1.0) for o in surrogate.outputs),
-        step,
-        ca.Function("measure", [x, u, p], [ca.densify(y)]),
-    )
-    found = hashlib.sha256(b"".join(np.ascontiguousarray(v).tobytes() for v in (surrogate.a, surrogate.b, surrogate.c)))
-    names = [i.name for i in surrogate.inputs]
-    return SurrogateModel(
-        "linear",
-        process,
-        surrogate.inputs,
-        surrogate.outputs,
-        np.zeros(n),
-        Domain(names, low, high),
-        description=surrogate.description,
-        provenance=surrogate.provenance,
-        digest=found.hexdigest(),
-    )
+def validation_entry(
+    errors: Mapping[str, HorizonError], horizon: float, more: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The section ``validation`` of a file."""
+    table = {
+        name: Row(rmse=Line(_short(v) for v in e.rmse), fit=Line(_short(v) for v in e.fit))
+        for name, e in errors.items()
+    }
+    return {"horizon": horizon, "shares": Line(SHARES), **(more or {}), "errors": table}
 
 
-def _sizes(surrogate: LinearSurrogate, widths: FloatArray) -> list[float]:
-    """How large each state becomes when the inputs step over their ranges."""
-    x, most = np.zeros_like(surrogate.b), np.zeros(surrogate.a.shape[0])
-    for _ in range(200):
-        x = surrogate.a @ x + surrogate.b
-        most = np.maximum(most, np.abs(x * widths).sum(axis=1))
-    return [float(v) if v > 0.0 else 1.0 for v in most]
+def domain_entry(domain: Domain) -> dict[str, Any]:
+    """The section ``domain`` of a file; empty without training data."""
+    if domain.center is None or domain.precision is None:
+        return {}
+    return {
+        "center": Line(map(float, domain.center)),
+        "precision": [Line(map(float, row)) for row in domain.precision],
+        "radius": domain.radius,
+    }
+
+
+def write(file: Path, data: Mapping[str, Any]) -> None:
+    """Write a surrogate file."""
+    text = yaml.dump(dict(data), Dumper=Dumper, sort_keys=False, width=100_000, allow_unicode=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")

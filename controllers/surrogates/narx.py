@@ -22,13 +22,23 @@ class Polynomial:
 
     terms: tuple[tuple[tuple[float, Term], ...], ...]
 
-    def expression(self, phi: Any) -> Any:
+    @property
+    def parameters(self) -> FloatArray:
+        """The coefficients."""
+        return np.array([coefficient for terms in self.terms for coefficient, _ in terms])
+
+    def with_parameters(self, parameters: FloatArray) -> Polynomial:
+        """The same terms with other coefficients."""
+        numbers = iter(map(float, parameters))
+        return Polynomial(tuple(tuple((next(numbers), term) for _, term in terms) for terms in self.terms))
+
+    def expression(self, phi: Any, parameters: Any | None = None) -> Any:
         """In CasADi."""
-        rows = []
+        rows, numbers = [], iter(ca.vertsplit(ca.SX(self.parameters) if parameters is None else parameters))
         for terms in self.terms:
             value = ca.SX(0)
-            for coefficient, term in terms:
-                product = ca.SX(coefficient)
+            for _, term in terms:
+                product = next(numbers)
                 for position in term:
                     product = product * phi[position]
                 value = value + product
@@ -76,7 +86,7 @@ def paths(phi: FloatArray, change: FloatArray, counts: Sequence[int], degree: in
         along = np.atleast_2d(scaled.T @ target).ravel()
         for row, count in zip(found, counts, strict=True):
             most = min(count, scaled.shape[1], len(scaled) // 2)
-            coefficients = pursuit(gram, along, n_nonzero_coefs=most, norms_squared=float(target @ target))
+            coefficients = pursuit(gram, along, n_nonzero_coefs=most)
             chosen = np.flatnonzero(coefficients)
             part = [(float(coefficients[k] / size[useful][k]), terms[k]) for k in chosen]
             constant = float(change[:, i].mean() - sum(c * mean[useful][k] for (c, _), k in zip(part, chosen)))  # noqa: B905

@@ -24,11 +24,29 @@ class Network:
 
     layers: tuple[tuple[FloatArray, FloatArray], ...]
 
-    def expression(self, phi: Any) -> Any:
+    @property
+    def parameters(self) -> FloatArray:
+        """Weights column by column, then offsets, of one layer after the other."""
+        return np.concatenate([part.ravel(order="F") for layer in self.layers for part in layer])
+
+    def with_parameters(self, parameters: FloatArray) -> Network:
+        """The same layers with other numbers."""
+        layers, at = [], 0
+        for weights, offsets in self.layers:
+            w = parameters[at : at + weights.size].reshape(weights.shape, order="F")
+            at += weights.size
+            layers.append((w, parameters[at : at + offsets.size]))
+            at += offsets.size
+        return Network(tuple(layers))
+
+    def expression(self, phi: Any, parameters: Any | None = None) -> Any:
         """In CasADi."""
-        value = phi
+        numbers, value, at = ca.SX(self.parameters) if parameters is None else parameters, phi, 0
         for number, (weights, offsets) in enumerate(self.layers):
-            value = ca.DM(weights.T) @ value + ca.DM(offsets)
+            matrix = ca.reshape(numbers[at : at + weights.size], *weights.shape)
+            at += weights.size
+            value = matrix.T @ value + numbers[at : at + offsets.size]
+            at += offsets.size
             if number < len(self.layers) - 1:
                 value = ca.tanh(value)
         return value
@@ -48,7 +66,12 @@ def train(phi: FloatArray, change: FloatArray, units: Sequence[int], penalty: fl
         GalenicError: scikit-learn is not installed.
     """
     regressor = scikit_learn("neural_network").MLPRegressor(
-        tuple(units), activation="tanh", solver="lbfgs", alpha=penalty, max_iter=_ITERATIONS, random_state=seed
+        hidden_layer_sizes=tuple(units),
+        activation="tanh",
+        solver="lbfgs",
+        alpha=penalty,
+        max_iter=_ITERATIONS,
+        random_state=seed,
     )
     blurred = phi + _BLUR * np.random.default_rng(seed).standard_normal(phi.shape)
     with warnings.catch_warnings():

@@ -7,13 +7,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from controllers.identification_plan import IdentificationPlan
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
+
+if TYPE_CHECKING:
+    from controllers.identification_plan import IdentificationPlan
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,13 @@ class Record:
         label: what it was for.
         inputs: excited and known ones, mean over each period, shape (N, m).
         outputs: at the ends of the periods and at the start, shape (N + 1, p).
+        rest: inputs before the start, shape (m,).
     """
 
     label: str
     inputs: FloatArray
     outputs: FloatArray
+    rest: FloatArray
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ def simulate(plant: Any, plan: IdentificationPlan, rest: FloatArray, job: Job) -
             cure="narrow the range of the inputs",
         )
     random = np.random.default_rng([job.seed, 2])
-    return Record(job.label, given, shown + job.noise * random.standard_normal(shown.shape))
+    before = np.concatenate([rest, given[0, len(names) :]])
+    return Record(job.label, given, shown + job.noise * random.standard_normal(shown.shape), before)
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ class Experiment:
 
     def __call__(self, rest: FloatArray, job: Job) -> Record:
         """Simulate one run."""
+        from controllers.identification_plan import IdentificationPlan
         from controllers.simulation_plant import SimulationPlant
         from cosim import load_scenario
 
