@@ -12,7 +12,7 @@ ENGINES = ("hpipm", "casadi", "ipopt", "do_mpc")
 
 
 def make_engine(name: str, problem: OptimalControlProblem, **options: Any) -> tuple[Engine, str]:
-    """An engine and what it is: ``hpipm`` gives way to ``casadi``, for trees to ``ipopt``, where nothing can be compiled.
+    """An engine and its name: without a compiler ``hpipm`` gives way to ``casadi``, for trees to ``ipopt``.
 
     Args:
         name: one of `ENGINES`.

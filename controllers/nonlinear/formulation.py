@@ -92,7 +92,8 @@ class Formulation:
             economic=running,
             terminal_economic=end,
             move_weights=[w.weight_move / w.scale**2 for w in s.manipulated],
-            move_limits=[w.max_move for w in s.manipulated],
+            # a limit as wide as the bounds is none, and not every engine has limits of moves
+            move_limits=[w.max_move if w.max_move < w.bounds[1] - w.bounds[0] else math.inf for w in s.manipulated],
             input_bounds=([w.bounds[0] for w in s.manipulated], [w.bounds[1] for w in s.manipulated]),
             soft_constraints=self._limits(y, u, symbols["rank"], share),
             state_scale=model.nominal[:n],

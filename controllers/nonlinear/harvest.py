@@ -7,8 +7,8 @@ import math
 import casadi as ca
 import numpy as np
 
-from controllers.estimation.evaluation import Evaluation
 from controllers.nonlinear.formulation import Formulation
+from controllers.nonlinear.native import evaluation
 from controllers.nonlinear.specification import Batch
 from cosim.component import FloatArray
 
@@ -28,9 +28,10 @@ class HarvestChooser:
 
     Args:
         formulation: model and specification, with a batch.
+        native: compile what is evaluated, where that is possible.
     """
 
-    def __init__(self, formulation: Formulation) -> None:
+    def __init__(self, formulation: Formulation, *, native: bool = False) -> None:
         f, model, s = formulation, formulation.model, formulation.specification
         assert s.batch is not None
         self.batch: Batch = s.batch
@@ -47,7 +48,8 @@ class HarvestChooser:
             value = y[model.output_index(c.output)]
             for over in (c.limits[0] - value, value - c.limits[1]):
                 running += share * c.price * ca.fmax(over, 0) / c.scale
-        self._step = Evaluation(ca.Function("path", [x, u, r, h], [model.advance(x, u, h), running, end]))
+        path = ca.Function("path", [x, u, r, h], [model.advance(x, u, h), running, end])
+        self._step = evaluation(path, native=native)
 
     def choose(
         self,

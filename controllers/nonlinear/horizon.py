@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from controllers.nonlinear.specification import Batch, KnownInput
+from controllers.nonlinear.specification import Batch
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
@@ -71,18 +72,25 @@ class Horizon:
         return np.asarray(np.r_[np.full(self.head, self.period), np.full(self.stages - self.head, rest)])
 
 
-def mean_over(known: KnownInput, starts: FloatArray, ends: FloatArray) -> FloatArray:
-    """Mean of a held profile over intervals, shape (K,); at an interval of no length its value there."""
-    if len(known.values) == 1:
-        return np.full(len(starts), known.values[0])
-    times, values = np.array(known.times), np.array(known.values)
-    area = np.r_[0.0, np.cumsum(values[:-1] * np.diff(times))]
+class Profile:
+    """Values that hold from their times on; before the first time the first one does."""
 
-    def integral(t: FloatArray) -> FloatArray:
-        i = np.clip(np.searchsorted(times, t, side="right") - 1, 0, len(times) - 1)
-        return np.asarray(area[i] + values[i] * (t - times[i]))
+    def __init__(self, times: Sequence[float], values: Sequence[float]) -> None:
+        self._times: FloatArray = np.array(times, dtype=np.float64)
+        self._values: FloatArray = np.array(values, dtype=np.float64)
+        self._area: FloatArray = np.r_[0.0, np.cumsum(self._values[:-1] * np.diff(self._times))]
 
-    length = ends - starts
-    here = values[np.clip(np.searchsorted(times, starts, side="right") - 1, 0, len(times) - 1)]
-    mean = (integral(ends) - integral(starts)) / np.where(length > 0.0, length, 1.0)
-    return np.asarray(np.where(length > 1e-9, mean, here))
+    def mean(self, starts: FloatArray, ends: FloatArray) -> FloatArray:
+        """Over intervals, shape (K,); over one of no length its value there."""
+        if len(self._values) == 1:
+            return np.full(len(starts), self._values[0])
+        here, length = self._place(starts), ends - starts
+        area = self._until(ends, self._place(ends)) - self._until(starts, here)
+        return np.asarray(np.where(length > 1e-9, area / np.maximum(length, 1e-9), self._values[here]))
+
+    def _place(self, times: FloatArray) -> npt.NDArray[np.int64]:
+        place = np.searchsorted(self._times, times, side="right") - 1
+        return np.asarray(np.clip(place, 0, len(self._times) - 1), dtype=np.int64)
+
+    def _until(self, times: FloatArray, place: npt.NDArray[np.int64]) -> FloatArray:
+        return np.asarray(self._area[place] + self._values[place] * (times - self._times[place]))

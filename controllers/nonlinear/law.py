@@ -19,7 +19,7 @@ from controllers.nonlinear.binding import active_constraints
 from controllers.nonlinear.disturbances import check_disturbances, default_disturbances
 from controllers.nonlinear.formulation import Formulation
 from controllers.nonlinear.harvest import HarvestChooser
-from controllers.nonlinear.horizon import Horizon, mean_over, spaced
+from controllers.nonlinear.horizon import Horizon, Profile, spaced
 from controllers.nonlinear.planner import Planner
 from controllers.nonlinear.prediction import Predictor
 from controllers.nonlinear.specification import Specification
@@ -101,6 +101,7 @@ class NonlinearLaw:
         self._horizon = Horizon(period, o.grid, step, s.batch)
         self._resolution = step
         self._known = {k.input: k for k in s.known}
+        self._profiles = {k.input: Profile(k.times, k.values) for k in s.known}
         start_inputs = self._operating(process)
         start = self._settled(process, start_inputs, 0.0)
         span = float(self._horizon.durations(s.batch.duration if s.batch else math.inf).sum())
@@ -120,11 +121,12 @@ class NonlinearLaw:
             else ExtendedKalmanFilter(self.model, channels, memory=memory)
         )
         self._planner = Planner(self._f, o.engine, o.passes)
-        self._predictor = Predictor(self.model, self._horizon)
+        native = self._planner.engine_name == "hpipm"  # where one thing can be compiled, another one can
+        self._predictor = Predictor(self.model, self._horizon, native=native)
         wanted = rests if o.target is None else o.target
         self._target = SteadyTargetOptimizer(self._f) if wanted else None
         self._backup = LinearBackup(self._f) if wanted else None
-        self._chooser = HarvestChooser(self._f) if s.batch is not None and s.batch.decides else None
+        self._chooser = HarvestChooser(self._f, native=native) if s.batch is not None and s.batch.decides else None
         self._low, self._high, self._max_move = (
             np.array([u.bounds[0] for u in s.manipulated]),
             np.array([u.bounds[1] for u in s.manipulated]),
@@ -420,7 +422,7 @@ class NonlinearLaw:
             if known is not None and known.measured:
                 result[:, i] = self._told.get(name, known.values[0])
             elif known is not None:
-                result[:, i] = mean_over(known, starts, stops)
+                result[:, i] = self._profiles[name].mean(starts, stops)
         return result
 
     def _settled(self, process: Process, inputs: FloatArray, time: float) -> FloatArray:

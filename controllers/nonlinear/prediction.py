@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import casadi as ca
 import numpy as np
 
-from controllers.estimation.evaluation import Evaluation
 from controllers.estimation.model import EstimationModel
 from controllers.nonlinear.horizon import Horizon
+from controllers.nonlinear.native import evaluation
 from cosim.component import FloatArray
 
 
@@ -35,21 +35,18 @@ class Predictor:
     Args:
         model: with its disturbances.
         horizon: stages.
+        native: compile what is evaluated, where that is possible.
     """
 
-    def __init__(self, model: EstimationModel, horizon: Horizon) -> None:
+    def __init__(self, model: EstimationModel, horizon: Horizon, *, native: bool = False) -> None:
         self._model, self._horizon = model, horizon
         n, m = model.size, len(model.inputs)
         s, u, h = ca.SX.sym("s", n), ca.SX.sym("u", m), ca.SX.sym("h")
-        y = model.measure(s, u)
-        self._measure = Evaluation(ca.Function("measured", [s, u], [y, ca.jacobian(y, s)]))
-        once = ca.Function("once", [s, u, h], [model.advance(s, u, h)])
-        self._stages: dict[int, Evaluation] = {}
-        for count in set(horizon.counts):
-            end = s
-            for _ in range(count):
-                end = once(end, u, h)
-            self._stages[count] = Evaluation(ca.Function("stage", [s, u, h], [end, ca.jacobian(end, s)]))
+        y, end = model.measure(s, u), model.advance(s, u, h)
+        # one integration step, however many a stage has: small functions compile quickly
+        self._measure = evaluation(ca.Function("measured", [s, u], [y, ca.jacobian(y, s)]), native=native)
+        self._advance = evaluation(ca.Function("advanced", [s, u, h], [end, ca.jacobian(end, s)]), native=native)
+        self._plain = evaluation(ca.Function("plain", [s, u, h], [end]), native=native)
 
     def __call__(
         self, state: FloatArray, covariance: FloatArray | None, inputs: FloatArray, durations: FloatArray
@@ -60,23 +57,26 @@ class Predictor:
         outputs = np.full((count, len(self._model.outputs)), np.nan)
         std = np.full(outputs.shape, np.nan)
         states[0], p = state, covariance
+        step, measure = self._plain if p is None else self._advance, self._measure
         for k in range(count):
-            stage = self._stages[self._horizon.counts[k]]
-            stage.arguments[0][:], stage.arguments[1][:] = states[k], inputs[k]
-            stage.arguments[2][0] = durations[k] / self._horizon.counts[k]
-            if not stage.run():
-                break
-            states[k + 1] = stage.results[0]
+            step.arguments[0][:], step.arguments[1][:] = states[k], inputs[k]
+            step.arguments[2][0] = durations[k] / self._horizon.counts[k]
             if p is not None:
-                a = stage.results[1].reshape((n, n), order="F")
                 noise = self._model.noise_std(states[k])
-                p = a @ p @ a.T
-                p[np.diag_indices(n)] += noise**2 * (durations[k] / self._model.period)
-            self._measure.arguments[0][:], self._measure.arguments[1][:] = states[k + 1], inputs[k]
-            if not self._measure.run():
+            for _ in range(self._horizon.counts[k]):
+                if not step.run():
+                    return Prediction(states, outputs, std)
+                step.arguments[0][:] = step.results[0]
+                if p is not None:
+                    a = step.results[1].reshape((n, n), order="F")
+                    p = a @ p @ a.T
+            states[k + 1] = step.results[0]
+            measure.arguments[0][:], measure.arguments[1][:] = states[k + 1], inputs[k]
+            if not measure.run():
                 break
-            outputs[k] = self._measure.results[0]
+            outputs[k] = measure.results[0]
             if p is not None:
-                c = self._measure.results[1].reshape((-1, n), order="F")
+                p[np.diag_indices(n)] += noise**2 * (durations[k] / self._model.period)
+                c = measure.results[1].reshape((-1, n), order="F")
                 std[k] = np.sqrt(np.maximum(((c @ p) * c).sum(axis=1), 0.0))
         return Prediction(states, outputs, std)

@@ -208,7 +208,7 @@ class _Builder:
                 raise
             raise context.error(self._key_of(error.message), error.message, error.cure) from error
         self._check_domain(manipulated)
-        law.inflation = model.inflation
+        law.inflation = None if self._always_inside(manipulated) else model.inflation
         law.known_ports = tuple(self.known_ports)
         law.notices = (*law.notices, *model.notices)
         return law
@@ -226,6 +226,23 @@ class _Builder:
         except GalenicError as error:
             cure = f"{error.cure}; or write 'outside_domain: widen'"
             raise self.context.error("manipulated", error.message, cure) from error
+
+    def _always_inside(self, manipulated: Sequence[Manipulated]) -> bool:
+        """Whether no plan can leave the training domain, so that nothing has to be looked up in each step."""
+        domain, bounds = self.model.domain, {u.input: u.bounds for u in manipulated}
+        if domain.center is not None:
+            return False
+        for name, low, high in zip(domain.names, domain.low, domain.high, strict=True):
+            least, most = bounds.get(name, (-math.inf, math.inf) if name in self.known_names else (low, high))
+            if least < low or most > high:
+                return False
+        return True
+
+    @property
+    def known_names(self) -> set[str]:
+        """Of inputs that others decide, in full."""
+        names = [u.name for u in self.model.inputs]
+        return {names[_index(n, names, "input")] for n in self.c.known}
 
     def _key_of(self, message: str) -> Key:
         """The part of the section that an error of the law is most likely about."""
