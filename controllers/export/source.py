@@ -64,7 +64,7 @@ def linear_mpc(controller: MPCController) -> LinearMPC:
     if not isinstance(law, LinearLaw):
         raise GalenicError(
             f"a controller with a {type(law).__name__} cannot be exported as C",
-            cure="export one with 'surrogate:', a linear model",
+            cure="export it with --python, or one with 'surrogate:', a linear model",
         )
     inputs, outputs = border.wiring.inputs, border.wiring.outputs
     points = [y.operating_point for y in law._surrogate.outputs]

@@ -87,7 +87,7 @@ def build_python_fmu(
         requires=requires,
         files=files,
     )
-    return _write(wanted, directory, platforms)
+    return write_python_fmu(wanted, directory, platforms)
 
 
 def build_controller_fmus(
@@ -126,7 +126,7 @@ def build_controller_fmus(
             measurements=measurements,
         )
         try:
-            files.append(_write(wanted, directory, platforms))
+            files.append(write_python_fmu(wanted, directory, platforms))
         except GalenicError as error:
             raise scenario.located(("controllers", name), error) from error
     return files
@@ -183,7 +183,8 @@ def _own_controllers(scenario: Scenario) -> dict[str, dict[str, Any]]:
 # ---- the archive ---------------------------------------------------------------------------------------------------
 
 
-def _write(wanted: Wanted, directory: str | Path, platforms: Iterable[str] | None) -> Path:
+def write_python_fmu(wanted: Wanted, directory: str | Path, platforms: Iterable[str] | None) -> Path:
+    """Write the FMU of what is wanted. Raises GalenicError like `build_python_fmu`."""
     package = _pythonfmu()
     if not _NAME.fullmatch(wanted.name):
         raise GalenicError(
@@ -223,7 +224,7 @@ def _chosen(platforms: Iterable[str] | None) -> list[str]:
 
 def _archive(prepared: Prepared, platforms: Sequence[str], package: Path) -> bytes:
     galenic, pythonfmu = importlib.metadata.version("galenic"), importlib.metadata.version("pythonfmu")
-    said = json.dumps(prepared.said, indent=1, sort_keys=True)
+    said = json.dumps(prepared.said, indent=1)  # the order of a section may be that of the ports
     about = prepared.description or f"The Python class {prepared.said['class']} as an FMU."
     entries: dict[str, bytes] = {
         **{f"binaries/{name}/{prepared.name}{suffix}": data for name, suffix, data in _fronts(platforms)},

@@ -20,6 +20,8 @@ EPILOG = """Examples:
 
     galenic export-controller my_line.yaml --controller mpc --name line_mpc
 
+    galenic export-controller cho_fed_batch_mpc --engine do-mpc
+
     galenic check tablet_line_mpc.fmu
 
 In another tool: connect each *.measured and *.sample to a measurement, each output named like a signal to that
@@ -50,16 +52,26 @@ def export_controller(
             "or all. Default: all.",
         ),
     ] = None,
+    python: Annotated[
+        bool, typer.Option("--python", help="An FMU that needs Python with Galenic, for any law and engine: FMI 2.0.")
+    ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="hpipm|casadi|ipopt|do_mpc", help="Engine of a nonlinear law in a --python FMU."),
+    ] = None,
 ) -> None:
-    """Write a scenario's model predictive controller as an FMU that needs no Python.
+    """Write a scenario's model predictive controller as an FMU.
 
-    Estimator, target optimiser and dynamic optimiser with their solver become C, compiled for all platforms: FMI 2.0
-    and 3.0 Co-Simulation, discrete in time. The FMU executes at multiples of its period, holds its outputs in between,
-    and returns the setpoints that the scenario's controller returns. Its page (documentation/index.html in the file)
-    has the equations, the settings and all variables.
+    A linear law needs no Python there: estimator, target optimiser and dynamic optimiser with their solver become C,
+    compiled for all platforms, FMI 2.0 and 3.0 Co-Simulation, discrete in time. The FMU executes at multiples of its
+    period, holds its outputs in between, and returns the setpoints that the scenario's controller returns. Its page
+    (documentation/index.html in the file) has the equations, the settings and all variables.
 
-    What it leaves to its surroundings: modes, advice, records and the explanations of 'galenic explain'. Without an
-    answer it gives the fallback inputs where 'fallback_connected' is set, else it holds; 'status' says why.
+    What it leaves to its surroundings: advice, records and the explanations of 'galenic explain'. Without an answer
+    it gives the fallback inputs where 'fallback_connected' is set, else it holds; 'reason' says why.
+
+    With --python (or --engine) the file holds the scenario's section and files, and runs Galenic itself through
+    PythonFMU: any law and engine, also do_mpc, on machines that have Python with these packages.
     """
     from controllers.export.build import build_controller_fmu, controller_model
     from controllers.export.source import linear_mpc
@@ -79,9 +91,23 @@ def export_controller(
     wanted = platform or ["all"]
     names = [p.fmi_name for p in chosen_platforms(PLATFORM_NAMES if "all" in wanted else wanted)]
     loaded = load_scenario(scenario)
-    found = _chosen(loaded, build_system(loaded).controllers, controller)
+    system = build_system(loaded)
+    found = _chosen(loaded, system.controllers, controller)
+    called = name or f"{loaded.name}_{found.name}"
+    if python or engine is not None:
+        from controllers.export.python_variant import build_python_variant
+
+        if 2 not in versions:
+            raise GalenicError("--fmi: an FMU that needs Python is FMI 2.0 only", cure="leave --fmi out")
+        engine = None if engine is None else engine.replace("-", "_")
+        file = build_python_variant(
+            loaded, system, found, called, out, engine=engine, platforms=names if platform else None
+        )
+        facts = f"FMI 2.0, {file.stat().st_size / 1024:.0f} KiB; needs Python, 'galenic info' says which"
+        output().print(f"{file}  ({facts})", soft_wrap=True, markup=False)
+        return
     model = controller_model(
-        name or f"{loaded.name}_{found.name}",
+        called,
         f"Model predictive controller '{found.name}' of the scenario {loaded.name}",
         linear_mpc(found),
     )
