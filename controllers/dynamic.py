@@ -12,7 +12,7 @@ from controllers.disturbance_model import DisturbanceModel
 from controllers.objective import Objective, check_sizes
 from controllers.quadratic_program import QuadraticProgram
 from controllers.surrogate import LinearSurrogate
-from controllers.target import Target
+from controllers.target import EDGE_PRICE, Edges, Target
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
@@ -74,6 +74,7 @@ class DynamicOptimizer:
         steps: prediction horizon N in periods.
         blocks: lengths in periods, the first ones first; their sum is the control horizon.
         solver: a solver of `QuadraticProgram`.
+        edges: how many half spaces G u <= h of a design space there are, see `TargetOptimizer`.
 
     Raises:
         GalenicError: sizes that do not fit, or a control horizon longer than the prediction horizon.
@@ -88,6 +89,7 @@ class DynamicOptimizer:
         steps: int,
         blocks: Sequence[int],
         solver: str = "daqp",
+        edges: int = 0,
     ) -> None:
         check_sizes(surrogate, objective)
         if not blocks or min(blocks) < 1 or sum(blocks) > steps:
@@ -96,7 +98,7 @@ class DynamicOptimizer:
                 cure="shorten the control horizon or lengthen the prediction horizon",
             )
         self._surrogate, self._objective = surrogate, objective
-        self._shape = (len(blocks), len(surrogate.inputs))
+        self._shape, self._edges = (len(blocks), len(surrogate.inputs)), edges
         self._predict(surrogate, disturbances, steps, blocks)
         self._build(steps, blocks, solver)
 
@@ -131,7 +133,7 @@ class DynamicOptimizer:
         outputs, inputs = self._objective.outputs, self._objective.inputs
         nb, m = self._shape
         self._limited = [i for i, y in enumerate(outputs) if y.limited]
-        nu, nl = nb * m, len(self._limited)
+        nu, nl, ng = nb * m, len(self._limited), self._edges
         weight = np.array([y.weight if y.tracked else 0.0 for y in outputs])
         theta = self._theta.reshape(-1, nu)
         weighted = (self._theta * weight[None, :, None]).reshape(-1, nu)
@@ -139,8 +141,8 @@ class DynamicOptimizer:
         rest = np.concatenate([n * np.array([u.weight_target for u in inputs]) for n in lengths])
         move = np.tile([u.weight_move for u in inputs], nb)
         difference = np.eye(nu) - np.eye(nu, k=-m)
-        price = np.array([outputs[i].limit_weight for i in self._limited])
-        h = np.zeros((nu + nl, nu + nl))
+        price = np.array([*(outputs[i].limit_weight for i in self._limited), *[EDGE_PRICE] * ng])
+        h = np.zeros((nu + nl + ng, nu + nl + ng))
         h[:nu, :nu] = 2.0 * (theta.T @ weighted + (difference.T * move) @ difference + np.diag(rest))
         h[:nu, :nu] = (h[:nu, :nu] + h[:nu, :nu].T) / 2.0
         h[nu:, nu:] = 2.0 * np.diag(price)
@@ -148,11 +150,13 @@ class DynamicOptimizer:
         self._rest, self._move, self._price = 2.0 * rest, 2.0 * move[:m], price
         self._checks = np.array(checkpoints(steps)) - 1
         rows = self._theta[self._checks][:, self._limited].reshape(-1, nu)
-        slack = np.tile(np.eye(nl), (len(self._checks), 1))
+        slack = np.tile(np.eye(nl, nl + ng), (len(self._checks), 1))
         moving = [j for j, u in enumerate(inputs) if math.isfinite(u.max_move)]
         kept = [b * m + j for b in range(1, nb) for j in moving]  # the first move is a bound on the first block
-        moves = np.hstack([difference[kept], np.zeros((len(kept), nl))])
-        a = np.vstack([np.hstack([rows, -slack]), np.hstack([rows, slack]), moves])
+        moves = np.hstack([difference[kept], np.zeros((len(kept), nl + ng))])
+        inside = np.hstack([np.zeros((nb * ng, nu)), np.tile(-np.eye(ng, nl + ng, nl), (nb, 1))])
+        a = np.vstack([np.hstack([rows, -slack]), np.hstack([rows, slack]), moves, inside])
+        self._a = a
         self._move_rows = np.array([inputs[j].max_move / inputs[j].scale for _ in range(1, nb) for j in moving])
         self._qp = QuadraticProgram(h, a, solver=solver)
         first = np.linalg.inv(h[:nu, :nu])[:m]
@@ -173,7 +177,15 @@ class DynamicOptimizer:
         """Start from an answer that `snapshot` gave."""
         self._qp.recall(snapshot)
 
-    def solve(self, x: FloatArray, d: FloatArray, previous: FloatArray, target: Target, relax: int = 4) -> Moves:
+    def solve(
+        self,
+        x: FloatArray,
+        d: FloatArray,
+        previous: FloatArray,
+        target: Target,
+        relax: int = 4,
+        edges: Edges | None = None,
+    ) -> Moves:
         """Plan from an estimate.
 
         Args:
@@ -182,6 +194,7 @@ class DynamicOptimizer:
             previous: inputs as applied before, absolute, shape (m,).
             target: of the target optimiser.
             relax: limits of this rank and worse are left out.
+            edges: see `TargetOptimizer.solve`.
         """
         o, scale, u0 = self._objective, self._input_scale, self._surrogate.u0
         nb, m = self._shape
@@ -192,21 +205,28 @@ class DynamicOptimizer:
         rest = np.tile((target.inputs - u0) / scale, nb)
         g_u = self._gradient @ (free - goal).ravel() - self._rest * rest
         g_u[:m] -= self._move * last
-        lbx = np.concatenate([np.maximum(low, last - move), np.tile(low, nb - 1), np.zeros(len(self._limited))])
+        lbx = np.concatenate([np.maximum(low, last - move), np.tile(low, nb - 1), np.zeros(len(self._price))])
         ubx = np.concatenate(
-            [np.minimum(high, last + move), np.tile(high, nb - 1), np.full(len(self._limited), math.inf)]
+            [np.minimum(high, last + move), np.tile(high, nb - 1), np.full(len(self._price), math.inf)]
         )
         limits = np.array([o.outputs[i].limits_of(relax) for i in self._limited], dtype=np.float64).reshape(-1, 2)
         limits = limits / self._scale[self._limited][:, None]
         checked = free[self._checks][:, self._limited]
         above, below = (limits[:, 1] - checked).ravel(), (limits[:, 0] - checked).ravel()
         infinite = np.full(above.shape, math.inf)
+        edge, matrix = np.full(nb * self._edges, math.inf), None
+        if edges is not None:
+            matrix = self._a
+            matrix[-nb * self._edges :, : nb * m] = np.kron(np.eye(nb), edges[0] * scale)
+            if relax > 2:
+                edge = np.tile(edges[1] - edges[0] @ u0, nb)
         answer = self._qp.solve(
             np.concatenate([g_u, self._price]),
             lbx,
             ubx,
-            np.concatenate([-infinite, below, -self._move_rows]),
-            np.concatenate([above, infinite, self._move_rows]),
+            np.concatenate([-infinite, below, -self._move_rows, np.full(len(edge), -math.inf)]),
+            np.concatenate([above, infinite, self._move_rows, edge]),
+            matrix,
         )
         plan = u0 + scale * answer.x[: nb * m].reshape(nb, m)
         inputs = np.clip(plan, o.low, o.high)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from controllers.design_space_constraint import RegionConstraint
 from controllers.disturbance_model import DisturbanceModel
 from controllers.dynamic import DynamicOptimizer, checkpoints
 from controllers.estimation.channels import Reason
@@ -27,7 +28,7 @@ from controllers.operation.law import (
     Side,
 )
 from controllers.surrogate import LinearSurrogate
-from controllers.target import Target, TargetOptimizer
+from controllers.target import Edges, Target, TargetOptimizer
 from cosim.component import FloatArray
 
 #: A constraint counts as binding within this share of the signal's scale.
@@ -58,6 +59,8 @@ class LinearLaw:
         blocks: lengths of the moves' blocks in periods.
         process_noise: see `Estimator`.
         solver: see `QuadraticProgram`.
+        region: of the design space, in the surrogate's units: soft in the programs, with a price above all others, and
+            what `admissible` brings the first move into.
 
     Raises:
         GalenicError: like its parts.
@@ -74,10 +77,14 @@ class LinearLaw:
         blocks: Sequence[int],
         process_noise: float = 0.003,
         solver: str = "daqp",
+        region: RegionConstraint | None = None,
     ) -> None:
         self.estimator = Estimator(surrogate, disturbances, measurements, process_noise=process_noise)
-        self._target = TargetOptimizer(surrogate, disturbances, objective, solver=solver)
-        self._dynamic = DynamicOptimizer(surrogate, disturbances, objective, steps=steps, blocks=blocks, solver=solver)
+        self.region, edges = region, 0 if region is None else region.size
+        self._target = TargetOptimizer(surrogate, disturbances, objective, solver=solver, edges=edges)
+        self._dynamic = DynamicOptimizer(
+            surrogate, disturbances, objective, steps=steps, blocks=blocks, solver=solver, edges=edges
+        )
         self._objective, self._surrogate = objective, surrogate
         self.decisions: Sequence[tuple[str, str, float]] = ()
         controlled = {y.index: y for y in objective.outputs}
@@ -181,10 +188,11 @@ class LinearLaw:
         estimator = self.estimator
         if not (np.isfinite(references).all() and np.isfinite(estimator.state).all()):
             return self._nothing(Outcome.NOT_FINITE, "a reference or the estimate is not finite")
-        target = self._target.solve(estimator.d, references[self._references], relax)
+        edges = self._edges(previous)
+        target = self._target.solve(estimator.d, references[self._references], relax, edges)
         if not target.converged:
             return self._nothing(Outcome.TARGET_FAILED, target.message)
-        moves = self._dynamic.solve(estimator.x, estimator.d, previous, target, relax)
+        moves = self._dynamic.solve(estimator.x, estimator.d, previous, target, relax, edges)
         if not moves.converged:
             return self._nothing(Outcome.FAILED, moves.message, target)
         inputs = moves.inputs[self._block]
@@ -198,7 +206,7 @@ class LinearLaw:
             np.empty((0, len(self.outputs))),
             target.inputs,
             target.outputs,
-            self._active(inputs, previous, outputs),
+            self._active(inputs, previous, outputs, edges),
             parts=moves.parts,
             message="converged after its time" if late else "",
         )
@@ -227,9 +235,32 @@ class LinearLaw:
         return self.admissible(inputs, previous) if np.isfinite(inputs).all() else None
 
     def admissible(self, inputs: FloatArray, previous: FloatArray) -> FloatArray:
-        """The nearest inputs inside bounds and move limits, shape (m,)."""
+        """The nearest inputs inside bounds, move limits and the design space's region, shape (m,)."""
+        low = np.maximum(self._low, previous - self._max_move)
+        high = np.minimum(self._high, previous + self._max_move)
         inside = np.minimum(np.maximum(inputs, self._low), self._high)
-        return np.minimum(np.maximum(inside, previous - self._max_move), previous + self._max_move)
+        inside = np.minimum(np.maximum(inside, previous - self._max_move), previous + self._max_move)
+        return self._projected(inside, low, high)
+
+    def inside(self, inputs: FloatArray) -> FloatArray:
+        """The nearest inputs inside bounds and region, whatever was in force before; shape (m,)."""
+        return self._projected(np.minimum(np.maximum(inputs, self._low), self._high), self._low, self._high)
+
+    def _projected(self, inputs: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+        region = self.region
+        if region is None or region.margin(inputs) >= 0.0:
+            return inputs
+        result, places = inputs.copy(), region.places
+        result[places] = region.project(inputs[places], low[places], high[places])
+        return result
+
+    def _edges(self, inputs: FloatArray) -> Edges | None:
+        """The region as half spaces, linear at ``inputs``; a row counts shares of half the inputs' ranges."""
+        if self.region is None:
+            return None
+        rows, bounds = self.region.rows(inputs)
+        size = np.maximum(np.abs(rows) @ (self._high - self._low) / 2.0, 1e-12)
+        return rows / size[:, None], bounds / size
 
     def target_sensitivity(self) -> dict[str, FloatArray]:
         """How the resting inputs go with each reference and each disturbance, where no constraint is heard; (m,)."""
@@ -263,7 +294,9 @@ class LinearLaw:
         self._target.recall(snapshot["target"])
         self._dynamic.recall(snapshot["dynamic"])
 
-    def _active(self, inputs: FloatArray, previous: FloatArray, outputs: FloatArray) -> tuple[ActiveConstraint, ...]:
+    def _active(
+        self, inputs: FloatArray, previous: FloatArray, outputs: FloatArray, edges: Edges | None
+    ) -> tuple[ActiveConstraint, ...]:
         moves = inputs - np.concatenate([previous[None], inputs[:-1]])
         found: list[ActiveConstraint] = []
         limits: tuple[tuple[ConstraintKind, FloatArray, FloatArray, FloatArray, FloatArray], ...] = (
@@ -283,6 +316,11 @@ class LinearLaw:
                     excess = max(0.0, float(beyond[:, i].max())) if kind == "limit" else 0.0
                     stage = int(binds[:, i].argmax())
                     found.append(ActiveConstraint(item.name, kind, side, stage, rank, excess))
+        if edges is not None:
+            left = (inputs @ edges[0].T - edges[1]).max(axis=1)
+            if (left >= -_BINDS).any():
+                stage = int((left >= -_BINDS).argmax())
+                found.append(ActiveConstraint("design space", "design space", "high", stage, 2, max(0.0, left.max())))
         return tuple(found)
 
 

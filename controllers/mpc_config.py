@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from controllers.base import Config, Key, Quantity, parse_config, positive
+from controllers.design_space_constraint import region_constraint
 from controllers.disturbance_model import (
     Disturbance,
     DisturbanceModel,
@@ -101,6 +102,7 @@ class _LinearReader:
             MeasurementModel(m.output, m.std, round(m.delay / period), m.gate) for m in self.common.measurements()
         ]
         controlled, manipulated = self._controlled(), self._manipulated()
+        space, inputs = self.common.space, self.surrogate.inputs
         return LinearLaw(
             self.surrogate,
             self._disturbances([m.output for m in measurements]),
@@ -110,6 +112,9 @@ class _LinearReader:
             blocks=list(c.blocks) if c.blocks is not None else move_blocks(control),
             process_noise=c.process_noise,
             solver=c.solver,
+            region=None
+            if space is None
+            else region_constraint(space, [u.name for u in inputs], [u.unit for u in inputs]),
         )
 
     def _controlled(self) -> tuple[ControlledOutput, ...]:

@@ -82,7 +82,15 @@ class QuadraticProgram:
         """Start from an answer that `snapshot` gave."""
         self._warm = {name: casadi.DM(value) for name, value in snapshot.items()}
 
-    def solve(self, g: FloatArray, lbx: FloatArray, ubx: FloatArray, lba: FloatArray, uba: FloatArray) -> QPSolution:
+    def solve(
+        self,
+        g: FloatArray,
+        lbx: FloatArray,
+        ubx: FloatArray,
+        lba: FloatArray,
+        uba: FloatArray,
+        a: FloatArray | None = None,
+    ) -> QPSolution:
         """Solve; never raises for what the numbers are.
 
         Args:
@@ -91,7 +99,10 @@ class QuadraticProgram:
             ubx: see ``lbx``.
             lba: shape (k,), may be -inf; likewise ``uba``.
             uba: see ``lba``.
+            a: in place of A, for this solution and those that follow.
         """
+        if a is not None:
+            self._a, self._fixed["a"] = a, casadi.DM(a)
         failed = np.full(len(g), math.nan)
         if not np.isfinite(g).all() or (lbx > ubx).any() or (lba > uba).any() or np.isnan([lba, uba]).any():
             self.reset()

@@ -18,6 +18,10 @@ from fmus.errors import GalenicError
 
 _CURVATURE = 1e-4
 _IMBALANCE = 1e4
+#: Of leaving the design space by half the inputs' ranges.
+EDGE_PRICE = 1e3
+#: G (r, m) and h (r,) of half spaces G u <= h.
+Edges = tuple[FloatArray, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,23 @@ class TargetOptimizer:
         disturbances: B_d and C_d.
         objective: references, limits, bounds, weights.
         solver: a solver of `QuadraticProgram`.
+        edges: how many half spaces G u <= h of a design space there are; soft, each with a slack and a high price.
 
     Raises:
         GalenicError: sizes that do not fit.
     """
 
     def __init__(
-        self, surrogate: LinearSurrogate, disturbances: DisturbanceModel, objective: Objective, *, solver: str = "daqp"
+        self,
+        surrogate: LinearSurrogate,
+        disturbances: DisturbanceModel,
+        objective: Objective,
+        *,
+        solver: str = "daqp",
+        edges: int = 0,
     ) -> None:
         check_sizes(surrogate, objective)
+        self._edges = edges
         self._surrogate, self._disturbances, self._objective = surrogate, disturbances, objective
         n, m = surrogate.a.shape[0], len(surrogate.inputs)
         scale = objective.input_scale
@@ -97,8 +109,8 @@ class TargetOptimizer:
     def _build(self, solver: str) -> None:
         tracked, limited = self._objective.tracked, self._objective.limited
         m, k = len(self._objective.inputs), self._u_theta.shape[1]
-        nt, nl = len(tracked), len(limited)
-        size = k + 2 * nt + nl
+        nt, nl, ng = len(tracked), len(limited), self._edges
+        size = k + 2 * nt + nl + ng
         self._k, self._nt, self._nl, self._size = k, nt, nl, size
         weight = np.array([u.weight_ideal for u in self._objective.inputs])
         h = np.zeros((size, size))
@@ -106,10 +118,12 @@ class TargetOptimizer:
         h[:k, :k] += 2.0 * _IMBALANCE * self._s_theta.T @ self._s_theta
         errors = np.repeat([y.weight for y in tracked], 2)
         limits = np.array([y.limit_weight for y in limited])
-        h[k:, k:] = np.diag(np.concatenate([np.maximum(errors, _CURVATURE), np.maximum(limits, _CURVATURE)]))
-        self._linear = np.concatenate([np.zeros(k), errors, limits])
-        # rows: inputs; y - e+ + e- = r; y - l <= max; y + l >= min
-        a = np.zeros((m + nt + 2 * nl, size))
+        edges = np.full(ng, EDGE_PRICE)
+        h[k:, k:] = np.diag(np.maximum(np.concatenate([errors, limits, edges]), _CURVATURE))
+        self._linear = np.concatenate([np.zeros(k), errors, limits, edges])
+        # rows: inputs; y - e+ + e- = r; y - l <= max; y + l >= min; G u - l <= h
+        a = np.zeros((m + nt + 2 * nl + ng, size))
+        a[m + nt + 2 * nl :, k + 2 * nt + nl :] = -np.eye(ng)
         a[:m, :k] = self._u_theta
         for i, y in enumerate(tracked):
             a[m + i, :k] = self._y_theta[y.index] / y.scale
@@ -119,6 +133,7 @@ class TargetOptimizer:
                 a[row, :k] = self._y_theta[y.index] / y.scale
                 a[row, k + 2 * nt + i] = sign
         self._qp = QuadraticProgram(h, a, solver=solver)
+        self._a = a
         self._weight = weight
         rows = a[m : m + nt, :k]
         self._kkt = np.linalg.pinv(np.block([[h[:k, :k], rows.T], [rows, np.zeros((nt, nt))]]), rcond=1e-12)[:k]
@@ -135,13 +150,14 @@ class TargetOptimizer:
         """Start from an answer that `snapshot` gave."""
         self._qp.recall(snapshot)
 
-    def solve(self, d: FloatArray, references: FloatArray, relax: int = 4) -> Target:
+    def solve(self, d: FloatArray, references: FloatArray, relax: int = 4, edges: Edges | None = None) -> Target:
         """Target for a disturbance estimate.
 
         Args:
             d: shape (n_d,).
             references: absolute, of the tracked outputs in their order, shape (n_t,).
             relax: limits of this rank and worse are left out.
+            edges: G and h of the design space, scaled so that a row counts a share of the inputs' ranges.
         """
         s, o = self._surrogate, self._objective
         scale, u0, y0 = o.input_scale, s.u0, s.y0
@@ -160,14 +176,21 @@ class TargetOptimizer:
             )
             for side in (0, 1)
         )
-        infinite = np.full(self._nl, math.inf)
+        infinite, matrix = np.full(self._nl, math.inf), None
+        edge = np.full(self._edges, math.inf)
+        if edges is not None:
+            matrix = self._a
+            matrix[-self._edges :, : self._k] = (edges[0] * scale) @ self._u_theta
+            if relax > 2:
+                edge = edges[1] - edges[0] @ (u0 + scale * u_free)
         lbx = np.concatenate([np.full(self._k, -math.inf), np.zeros(self._size - self._k)])
         answer = self._qp.solve(
             g,
             lbx,
             np.full(self._size, math.inf),
-            np.concatenate([low, reference, -infinite, below]),
-            np.concatenate([high, reference, above, infinite]),
+            np.concatenate([low, reference, -infinite, below, np.full(self._edges, -math.inf)]),
+            np.concatenate([high, reference, above, infinite, edge]),
+            matrix,
         )
         theta = answer.x[: self._k]
         inputs = u0 + scale * (u_free + self._u_theta @ theta)

@@ -141,6 +141,18 @@ class GuardedLaw:
         inside: FloatArray = np.minimum(np.maximum(nearest, self.low), self.high)
         return inside
 
+    def inside(self, inputs: FloatArray) -> FloatArray:
+        """The nearest inputs inside bounds, and the design space's region where the law has one; moves not heard."""
+        clipped: FloatArray = np.minimum(np.maximum(inputs, self.low), self.high)
+        if not hasattr(self.law, "inside"):
+            return clipped
+        nearest: FloatArray = np.asarray(
+            self._try(lambda: self.law.inside(clipped), clipped),  # type: ignore[attr-defined]
+            dtype=np.float64,
+        )
+        fits = nearest.shape == clipped.shape and bool(np.isfinite(nearest).all())
+        return np.minimum(np.maximum(nearest, self.low), self.high) if fits else clipped
+
     def reset(self) -> None:
         """See `ControlLaw`."""
         self._try(self.law.reset, None)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from controllers.operation.law import ControlLaw, Outcome, Plan
+from controllers.operation.guard import GuardedLaw
+from controllers.operation.law import Outcome, Plan
 from controllers.operation.reasons import Rung, StepReason
 from controllers.operation.rules import OperationRules
 from cosim.component import FloatArray
@@ -55,11 +56,9 @@ class Ladder:
         period: in s.
     """
 
-    def __init__(self, law: ControlLaw, rules: OperationRules, period: float) -> None:
+    def __init__(self, law: GuardedLaw, rules: OperationRules, period: float) -> None:
         self._law, self._rules, self._period = law, rules, period
-        self._low = np.array([u.low for u in law.inputs])
-        self._high = np.array([u.high for u in law.inputs])
-        self._range = self._high - self._low
+        self._range = law.high - law.low
         limits = np.array([y.limits if y.rank <= 2 else (-math.inf, math.inf) for y in law.outputs], dtype=np.float64)
         self._limits = limits.reshape(-1, 2)
         width = self._limits[:, 1] - self._limits[:, 0]
@@ -125,7 +124,7 @@ class Ladder:
     def loops_only(self, previous: FloatArray, loops: FloatArray, reason: StepReason) -> Answer:
         """The loops where there are any, else as it is; not counted as a fallback."""
         known = np.isfinite(loops)
-        inputs = np.clip(np.where(known, loops, previous), self._low, self._high)
+        inputs = self._law.inside(np.where(known, loops, previous))
         return Answer(inputs, Rung.BACKUP if known.any() else Rung.HOLD, reason)
 
     def _solve(
@@ -192,7 +191,7 @@ class Ladder:
     def _from_below(self, previous: FloatArray, references: FloatArray, loops: FloatArray) -> FloatArray | None:
         known = np.isfinite(loops)
         if known.any():
-            return np.asarray(np.clip(np.where(known, loops, previous), self._low, self._high))
+            return self._law.inside(np.where(known, loops, previous))
         inputs = self._law.backup(previous, references) if len(references) or not self._tracks else None
         if inputs is None or not np.isfinite(inputs).all():
             return None

@@ -315,7 +315,7 @@ class SectionReader:
     def controlled(self) -> list[ControlledRead]:
         """What is asked of outputs, in the order of the file."""
         context, result = self.context, []
-        attributes = self.space.critical_quality_attributes if self.space else {}
+        attributes = self.space.soft_limits if self.space else {}
         for name, entry in self.config.controlled.items():
             key = ("controlled", name)
             index = self.index("output", name, key)
@@ -350,6 +350,7 @@ class SectionReader:
         context, space = self.context, self.space
         given = {self.index("input", n, ("manipulated", n)): (n, e) for n, e in self.config.manipulated.items()}
         chosen = any(e is not None and e.ideal is not None for _, e in given.values())
+        ranges = space.hard_ranges([u.name for u in self.model.inputs]) if space else {}
         result = []
         for index, u in enumerate(self.model.inputs):
             name, entry = given.get(index, (u.name, None))
@@ -357,7 +358,7 @@ class SectionReader:
             key: tuple[str, ...] = ("manipulated", name) if index in given else (self.key,)
             port = port_of(u.name, context, key)
             factor, offset = self._conversion(port.unit, u.unit, key)
-            hard = space.setpoints.get(u.name) if space else None
+            hard = ranges.get(u.name)
             low, high = self._limits(entry.limits, hard, u.unit, key)
             if port.min is not None:
                 low = max(low, factor * port.min + offset)

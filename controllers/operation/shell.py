@@ -138,7 +138,7 @@ class Shell:
         self._switch(asked)
         previous = self._applied
         if previous is None:
-            previous = np.clip(np.where(np.isfinite(loops), loops, self._border.start), law.low, law.high)
+            previous = law.inside(np.where(np.isfinite(loops), loops, self._border.start))
         if self._asked is Mode.OFF or time < self._border.estimate_after - 1e-9:
             reason = StepReason.SWITCHED_OFF if self._asked is Mode.OFF else StepReason.WAITING
             self.verdicts = [Verdict.NOT_FRESH] * len(self.verdicts)
