@@ -65,8 +65,8 @@ class Wrecker:
         elif chance < 0.12 and plan.usable:
             plan = replace(plan, inputs=plan.inputs + 1e6)
         elif chance < 0.18:
-            outcome = self._random.choice([Outcome.INFEASIBLE, Outcome.FAILED, Outcome.TARGET_FAILED])
-            plan = replace(plan, outcome=outcome)
+            failures = (Outcome.INFEASIBLE, Outcome.FAILED, Outcome.TARGET_FAILED)
+            plan = replace(plan, outcome=failures[self._random.integers(3)])
         return plan
 
 
