@@ -17,7 +17,9 @@ from cosim.component import FloatArray
 DAMPING = 1e-8
 #: Operations in the substeps of a stage above which they are calls of one function, and not written out: code that fits
 #: the caches, and is compiled in seconds whatever their number.
-CHAINED = 5000
+CHAINED = 1500
+#: Substeps above which they are a loop, which is compiled in constant time but knows no zeros in the derivatives.
+UNROLLED = 12
 
 
 @dataclass(frozen=True)
@@ -185,14 +187,15 @@ class StageFunctions:
         return self._chain_linearised(made, steps, held=held, first=stage == 0) if chained else made
 
     def _scaled_step(self) -> Any:
-        """(x, u, p, h) -> scaled x a substep later, and its derivatives by scaled x and u."""
+        """(x, [u; p], h) -> scaled x a substep later, and its derivatives by scaled x and u."""
         if self._step is None:
             p, sx = self.problem, casadi.SX
             x, u, q, h = sx.sym("x", p.nx), sx.sym("u", p.nu), sx.sym("q", p.np), sx.sym("h")
             after = p.one_step(x * p.state_scale, u * p.input_scale, q, h) / p.state_scale
             results = [after, casadi.jacobian(after, x), casadi.jacobian(after, u)]
-            self._step = casadi.Function("step", [x, u, q, h], results)
-            self._step_alone = casadi.Function("step_alone", [x, u, q, h], [after])
+            given = [x, casadi.vertcat(u, q), h]
+            self._step = casadi.Function("step", given, results)
+            self._step_alone = casadi.Function("step_alone", given, [after])
         return self._step
 
     def _symbols(self, held: bool) -> tuple[list[Any], Any]:
@@ -208,8 +211,8 @@ class StageFunctions:
         arguments, applied = self._symbols(held)
         x, _, _, pr, duration, *_ = arguments
         _, rows, cost = local(*arguments)
-        for _ in range(steps):
-            x = self._step_alone(x, applied, pr[: self.problem.np], duration / steps)
+        given = casadi.vertcat(applied, pr[: self.problem.np])
+        x = self._step_alone.fold(steps)(x, given, duration / steps)
         return casadi.Function(local.name(), arguments, [x, rows, cost])
 
     def _chain_linearised(self, local: Any, steps: int, *, held: bool, first: bool) -> Any:
@@ -218,14 +221,27 @@ class StageFunctions:
         arguments, applied = self._symbols(held)
         x, _, _, pr, duration, *_ = arguments
         _, _, _, *rest = local(*arguments)
-        by_x: Any = None
-        by_u: Any = None
-        for _ in range(steps):
-            x, a, b = step(x, applied, pr[: p.np], duration / steps)
-            by_x, by_u = (a, b) if by_u is None else (a if first else a @ by_x, a @ by_u + b)
+        inputs = casadi.vertcat(applied, pr[: p.np])
+        if steps <= UNROLLED:
+            x, by_x, by_u = step(x, inputs, duration / steps)
+            for _ in range(steps - 1):
+                x, a, b = step(x, inputs, duration / steps)
+                by_x, by_u = a if first else a @ by_x, a @ by_u + b
+        else:
+            # columns: the state, its derivatives by u, and but for the first stage by x
+            joint = mx.sym("joint", p.nx, 1 + p.nu + (0 if first else p.nx))
+            given, h = mx.sym("given", p.nu + p.np), mx.sym("h")
+            after, a, b = step(joint[:, 0], given, h)
+            own = b if first else casadi.horzcat(b, mx(p.nx, p.nx))
+            one = casadi.Function("chain", [joint, given, h], [casadi.horzcat(after, a @ joint[:, 1:] + own)])
+            begin = [x, mx.zeros(p.nx, p.nu)] if first else [x, mx.zeros(p.nx, p.nu), mx.eye(p.nx)]
+            end = one.fold(steps)(casadi.horzcat(*begin), inputs, duration / steps)
+            x, by_u, by_x = end[:, 0], end[:, 1 : 1 + p.nu], None if first else end[:, 1 + p.nu :]
         unit, nothing = mx.eye(p.nu), mx(p.nu, p.nx)
         none, square = mx(p.nx, p.nu), mx(p.nu, p.nu)
-        a = casadi.blockcat([[by_x, by_u], [nothing, unit]] if held else [[by_x, none], [nothing, square]])
         b = mx(0, 1) if held else casadi.densify(casadi.vertcat(by_u, unit))
-        a = mx(0, 1) if first else casadi.densify(a)
+        a = mx(0, 1)
+        if not first:
+            by_z = [[by_x, by_u], [nothing, unit]] if held else [[by_x, none], [nothing, square]]
+            a = casadi.densify(casadi.blockcat(by_z))
         return casadi.Function(local.name(), arguments, [casadi.vertcat(x, applied), a, b, *rest])
