@@ -122,7 +122,8 @@ class Formulation:
             if c.weight > 0.0:
                 rows.append(root * error)
                 weights.append(c.weight)
-                terminal.append(0.0)
+                # the end counts as another stage: what is only asked for at its beginning is given up at the end
+                terminal.append(0.0 if ca.depends_on(error, u) else c.weight)
             if c.terminal_weight > 0.0:
                 rows.append(error)
                 weights.append(0.0)

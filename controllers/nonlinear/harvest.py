@@ -22,9 +22,11 @@ class HarvestChooser:
     The optimum over the inputs has, by the envelope theorem, the slope in T that the plan itself shows at its end; so
     the time moves towards the end T at which the plan, its last inputs held beyond its own end, has the best
 
-        J(T) = cost of the path until T + cost of the end at T - value_per_hour T
+        J(T) = economic terms and left limits until T + cost of the end at T - value_per_hour T
 
-    Half of the way a solve keeps both halves together. A batch that is due is not put off.
+    Deviations from references on the way do not count: their weights are means to an end, and between the stages of a
+    coarse grid the plan does not see them. Half of the way a solve keeps both halves together. A batch that is due is
+    not put off.
 
     Args:
         formulation: model and specification, with a batch.
@@ -42,7 +44,6 @@ class HarvestChooser:
         running, end = f._economics(y, u[f.manipulated], share)
         for i, c in enumerate(s.tracked):
             error = (y[model.output_index(c.output)] - r[i]) / c.scale
-            running += share * c.weight / 2 * error**2
             end += c.terminal_weight / 2 * error**2
         for c in s.controlled:
             value = y[model.output_index(c.output)]

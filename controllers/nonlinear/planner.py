@@ -167,7 +167,7 @@ class Planner:
             reference = np.vstack([reference.T, reference.T[-1:]])
         values[:, at["reference"]] = reference
         values[:-1, at["step"]] = (durations / np.array(f.horizon.counts))[:, None]
-        values[-1, at["step"]] = f.model.period
+        values[-1, at["step"]] = durations[-1]
         values[:, at["rank"]] = on
         for j, u in enumerate(s.manipulated):
             rest = None if target is None else float(target[j])

@@ -74,12 +74,13 @@ def test_engines_are_interchangeable(engine: str) -> None:
 
 
 def test_a_reference_beyond_the_bounds_is_approached_and_told() -> None:
-    law = chemostat()
-    _, inputs = run(law, 20, 60.0)
-    plan = law.solve(20 * HOUR, inputs[-1], np.array([60.0]))
-    assert inputs[-1, 0] == pytest.approx(FEED.bounds[1], abs=1e-3)
+    law = chemostat(Manipulated("feed", (0.05, 0.2), 0.1, "1/h", max_move=0.03, weight_move=0.05))
+    outputs, inputs = run(law, 30, 40.0)
+    plan = law.solve(30 * HOUR, inputs[-1], np.array([40.0]))
+    assert inputs[-1, 0] == pytest.approx(0.2, abs=1e-3)
     assert ("feed", "bound", "high") in {(a.name, a.kind, a.side) for a in plan.active}
-    assert plan.target_outputs[1] < 60.0
+    assert plan.decisions["target"] == 1.0
+    assert outputs[-1, 1] - 0.5 < plan.target_outputs[1] < 25.0
 
 
 def test_limits_of_a_rank_can_be_left_out() -> None:
