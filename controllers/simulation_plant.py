@@ -25,6 +25,7 @@ class SimulationPlant:
         parameters: replaces parameters of components, ``{component: {parameter: quantity}}``; what a scenario draws is
             at its mean.
         controllers: those that stay, with the sensors, which have no noise then: the recipe of a batch.
+        free: inputs that a recipe that stays leaves alone.
 
     Raises:
         GalenicError: the system cannot be built.
@@ -35,6 +36,7 @@ class SimulationPlant:
         scenario: Scenario,
         parameters: Mapping[str, Mapping[str, Any]] | None = None,
         controllers: Sequence[str] = (),
+        free: Sequence[str] = (),
     ) -> None:
         for name in controllers:
             if name not in scenario.controllers:
@@ -45,7 +47,7 @@ class SimulationPlant:
             "actions": [],
             "stop_when": [],
             "sensors": {n: s.model_copy(update=exact) for n, s in scenario.sensors.items()} if controllers else {},
-            "controllers": {n: scenario.controllers[n] for n in controllers},
+            "controllers": {n: _without(scenario.controllers[n], free) for n in controllers},
             "plot": [],
             "kpis": {},
             "record": "all",
@@ -103,3 +105,11 @@ def _at_means(spec: ComponentSpec) -> ComponentSpec:
         section: {k: typical(v) for k, v in getattr(spec, section).items()} for section in ("parameters", "start")
     }
     return spec.model_copy(update=values)
+
+
+def _without(config: dict[str, Any], free: Sequence[str]) -> dict[str, Any]:
+    """A controller's section without profiles of ``free`` inputs."""
+    profiles = config.get("profiles")
+    if not isinstance(profiles, Mapping):
+        return config
+    return {**config, "profiles": {name: value for name, value in profiles.items() if name not in free}}

@@ -330,7 +330,7 @@ class Row(dict[str, Any]):
     """A mapping written in one line."""
 
 
-class Line(list[float]):
+class Line(list[Any]):
     """A list written in one line."""
 
 

@@ -102,7 +102,7 @@ class Lagged:
         }
         if isinstance(self.mapping, Polynomial):
             pairs = zip(self.outputs, self.mapping.terms, strict=True)
-            data["terms"] = {y.name: [Line([c, Line(t)]) for c, t in terms] for y, terms in pairs}  # type: ignore[list-item]
+            data["terms"] = {y.name: [Line([c, Line(t)]) for c, t in terms] for y, terms in pairs}
             return data
         layers = self.mapping.layers
         if sum(w.size + b.size for w, b in layers) <= _MOST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -129,10 +130,7 @@ def validation_entry(
     errors: Mapping[str, HorizonError], horizon: float, more: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The section ``validation`` of a file."""
-    table = {
-        name: Row(rmse=Line(_short(v) for v in e.rmse), fit=Line(_short(v) for v in e.fit))
-        for name, e in errors.items()
-    }
+    table = {name: Row(rmse=Line(map(_short, e.rmse)), fit=Line(map(_short, e.fit))) for name, e in errors.items()}
     return {"horizon": horizon, "shares": Line(SHARES), **(more or {}), "errors": table}
 
 
@@ -153,5 +151,5 @@ def write(file: Path, data: Mapping[str, Any]) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")
+def _short(value: float) -> float | str:
+    return float(f"{value:.5g}") if math.isfinite(value) else "nan"

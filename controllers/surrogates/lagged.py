@@ -182,7 +182,9 @@ def step_of(
     moved = mapping.expression((phi - ca.DM(scale.center)) / ca.DM(scale.size), parameters)
     flags = window.changes([o.integrating for o in outputs])
     y = ca.DM(flags) * x[:p] + ca.DM(scale.change) * moved + ca.DM(scale.offset)
-    end = ca.vertcat(y, x[: n_y - p])
+    end = y
+    if n_y > p:
+        end = ca.vertcat(y, x[: n_y - p])
     if window.deepest:
         end = ca.vertcat(end, u, x[n_y : n_y + n_u - m])
     end = ca.vertcat(end, *filtered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -86,7 +87,9 @@ def paths(phi: FloatArray, change: FloatArray, counts: Sequence[int], degree: in
         along = np.atleast_2d(scaled.T @ target).ravel()
         for row, count in zip(found, counts, strict=True):
             most = min(count, scaled.shape[1], len(scaled) // 2)
-            coefficients = pursuit(gram, along, n_nonzero_coefs=most)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that fewer terms are all that is needed
+                coefficients = pursuit(gram, along, n_nonzero_coefs=most)
             chosen = np.flatnonzero(coefficients)
             part = [(float(coefficients[k] / size[useful][k]), terms[k]) for k in chosen]
             constant = float(change[:, i].mean() - sum(c * mean[useful][k] for (c, _), k in zip(part, chosen)))  # noqa: B905

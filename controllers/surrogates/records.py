@@ -102,7 +102,7 @@ class Experiment:
 
         plan = IdentificationPlan.load(self.file)
         assert plan.scenario is not None, "the caller looked"
-        plant = SimulationPlant(load_scenario(plan.scenario), plan.parameters, plan.controllers)
+        plant = SimulationPlant(load_scenario(plan.scenario), plan.parameters, plan.controllers, list(plan.inputs))
         try:
             return simulate(plant, plan, rest, job)
         finally:

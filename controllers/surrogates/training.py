@@ -269,7 +269,8 @@ class _Trainer:
         except GalenicError as error:
             raise plan.source.error(("mechanistic",), error.message, error.cure) from error
         start = built.model.settled(self._rest(given), plan.settle) if plan.settle else None
-        model, predicted = self._validated(built.model, validation, start)
+        model = replace(built.model, provenance=self.provenance)
+        model, predicted = self._validated(model, validation, start)
         self.provenance |= {
             "model_digest": built.model.digest,
             "states": len(model.process.states),
@@ -330,7 +331,7 @@ class _Trainer:
         }
         (one_step,) = fitted(training, [choices[best]])
         final = self._refined(one_step, training)
-        model = final.model(self._domain(training, inputs))
+        model = replace(final.model(self._domain(training, inputs)), provenance=self.provenance)
         model, predicted = self._validated(model, validation, window)
 
         def save(file: Path) -> None:

@@ -82,10 +82,11 @@ def identify(
         "scenario_sha256": hashlib.sha256(scenario.text.encode()).hexdigest(),
         "model_digest": digest_of(scenario),
     }
-    SimulationPlant(scenario, plan.parameters, plan.controllers).close()  # builds FMUs once, before the processes do
+    settings: tuple[Any, ...] = (scenario, plan.parameters, plan.controllers, list(plan.inputs))
+    SimulationPlant(*settings).close()  # builds FMUs once, before the processes do
     with count_progress(messages(), "Runs", 1.0) as report, local_processes(workers) as executor:
         trained = train(
-            lambda: SimulationPlant(scenario, plan.parameters, plan.controllers),
+            lambda: SimulationPlant(*settings),
             plan,
             Experiment(source),
             executor=executor,
