@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,9 @@ class NonlinearLaw:
         options: LawOptions | None = None,
     ) -> None:
         self.options = o = options or LawOptions()
-        self.specification = s = specification
+        # references come in the order of the outputs
+        ordered = sorted(specification.controlled, key=lambda c: process.index("output", c.output))
+        self.specification = s = replace(specification, controlled=tuple(ordered))
         period = process.period
         step = period if process.advance is None else o.integration_step or period / process.substeps
         if s.batch is not None and process.advance is not None and o.integration_step is None:

@@ -129,6 +129,16 @@ def test_roll_out_of_a_plan_is_what_it_predicts() -> None:
     np.testing.assert_allclose(law.roll_out(plan.inputs), plan.outputs, rtol=1e-12)
 
 
+def test_references_come_in_the_order_of_the_outputs() -> None:
+    """Whatever the order in which they were asked for; the process has od before substrate."""
+    asked = (Controlled("substrate", 2.0), Controlled("od", 30.0, weight=1e-6))
+    law = NonlinearLaw(culture().process, Specification(asked, (FEED,)), PROBES, options=LawOptions(grid=[1] * 12))
+    law.initialize(0.0, np.array([0.15]))
+    for _ in range(4):
+        plan = law.solve(0.0, np.array([0.15]), np.array([30.0, 4.0]))
+    assert plan.outputs[-1, 1] == pytest.approx(4.0, abs=0.2)
+
+
 def test_late_values_correct_the_past() -> None:
     """A value five periods old gives the estimate of a law that had it in time."""
     timely, late = chemostat(memory=6), chemostat(memory=6)
