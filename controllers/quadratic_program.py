@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     # an interior point wants "no bound" to be large, not huge; answers are checked against the true bounds
     "hpipm": {"inf": 1e4, "hpipm": {"iter_max": 60, **dict.fromkeys(_HPIPM_TOLERANCES, 1e-8)}},
 }
+_WARM = ("x0", "lam_x0", "lam_a0")
 #: Solvers that may be named.
 SOLVERS = tuple(_OPTIONS)
 
@@ -67,20 +68,41 @@ class QuadraticProgram:
         if solver == "hpipm":  # a dense problem is one stage whose state holds every variable
             options |= {"N": 0, "nx": [h.shape[0]], "nu": [0], "ng": [a.shape[0]]}
         self._solver = casadi.conic("qp", solver, {"h": h_dm.sparsity(), "a": a_dm.sparsity()}, options)
-        self._fixed = {"h": h_dm, "a": a_dm}
-        self._warm: dict[str, Any] = {}
+        sizes = {"g": len(h), "lbx": len(h), "ubx": len(h), "lba": len(a), "uba": len(a)}
+        self._given = {name: np.zeros(size) for name, size in sizes.items()}
+        self._given |= {"h": h.ravel(order="F").copy(), "a": a.ravel(order="F").copy()}
+        self._given |= {"x0": np.zeros(len(h)), "lam_x0": np.zeros(len(h)), "lam_a0": np.zeros(len(a))}
+        self._found = {"x": np.zeros(len(h)), "lam_x": np.zeros(len(h)), "lam_a": np.zeros(len(a))}
+        self._keeps_buffer = solver == "daqp"  # others do not clear the memory that they are given
+        self._run = self._connected()
+
+    def _connected(self) -> Callable[[], None]:
+        """The solver on fixed arrays: five times less overhead than passing arguments."""
+        buffer, run = self._solver.buffer()
+        for name, values in self._given.items():
+            buffer.set_arg(self._solver.index_in(name), memoryview(values))  # type: ignore[call-arg,arg-type]
+        for name, values in self._found.items():
+            buffer.set_res(self._solver.index_out(name), memoryview(values))  # type: ignore[call-arg,arg-type]
+
+        def solve() -> None:
+            run()
+            assert buffer is not None  # it owns what is run
+
+        return solve
 
     def reset(self) -> None:
         """Forget the last answer."""
-        self._warm = {}
+        for name in _WARM:
+            self._given[name][:] = 0.0
 
     def snapshot(self) -> dict[str, FloatArray]:
         """The last answer, from which the next solution starts."""
-        return {name: np.asarray(value, dtype=np.float64) for name, value in self._warm.items()}
+        return {name: self._given[name].copy() for name in _WARM}
 
     def recall(self, snapshot: Mapping[str, FloatArray]) -> None:
         """Start from an answer that `snapshot` gave."""
-        self._warm = {name: casadi.DM(value) for name, value in snapshot.items()}
+        for name in _WARM:
+            self._given[name][:] = np.asarray(snapshot[name]).ravel()
 
     def solve(
         self,
@@ -101,25 +123,27 @@ class QuadraticProgram:
             uba: see ``lba``.
             a: in place of A, for this solution and those that follow.
         """
+        given, found = self._given, self._found
         if a is not None:
-            self._a, self._fixed["a"] = a, casadi.DM(a)
-        failed = np.full(len(g), math.nan)
+            self._a = a
+            given["a"][:] = a.ravel(order="F")
         if not np.isfinite(g).all() or (lbx > ubx).any() or (lba > uba).any() or np.isnan([lba, uba]).any():
             self.reset()
-            return QPSolution(failed, False, math.inf, "not finite, or bounds that cross")
+            return QPSolution(np.full(len(g), math.nan), False, math.inf, "not finite, or bounds that cross")
+        for name, values in (("g", g), ("lbx", lbx), ("ubx", ubx), ("lba", lba), ("uba", uba)):
+            given[name][:] = values
         try:
-            answer = self._solver(g=g, lbx=lbx, ubx=ubx, lba=lba, uba=uba, **self._fixed, **self._warm)
+            run = self._run if self._keeps_buffer else self._connected()
+            run()
         except Exception as error:  # a solver may raise anything; the caller has a fallback
             self.reset()
-            return QPSolution(failed, False, math.inf, str(error).splitlines()[-1])
-        x = np.asarray(answer["x"], dtype=np.float64).ravel()
-        lam_x = np.asarray(answer["lam_x"], dtype=np.float64).ravel()
-        lam_a = np.asarray(answer["lam_a"], dtype=np.float64).ravel()
-        residual = self._residual(x, lam_x, lam_a, g, lbx, ubx, lba, uba)
+            return QPSolution(np.full(len(g), math.nan), False, math.inf, str(error).splitlines()[-1])
+        x = found["x"].copy()
+        residual = self._residual(x, found["lam_x"], found["lam_a"], g, lbx, ubx, lba, uba)
         if not residual <= self._tolerance:
             self.reset()
             return QPSolution(x, False, residual, f"optimality violated by {residual:.1e}")
-        self._warm = {"x0": answer["x"], "lam_x0": answer["lam_x"], "lam_a0": answer["lam_a"]}
+        given["x0"][:], given["lam_x0"][:], given["lam_a0"][:] = x, found["lam_x"], found["lam_a"]
         return QPSolution(x, True, residual)
 
     def _residual(

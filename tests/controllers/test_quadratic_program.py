@@ -79,13 +79,13 @@ def test_what_has_no_answer_is_not_converged_and_is_forgotten(lba: float, uba: f
 
 def test_the_check_does_not_take_the_solvers_word(monkeypatch: pytest.MonkeyPatch) -> None:
     qp = QuadraticProgram(2.0 * np.eye(2), np.array([[1.0, 1.0]]))
-    true = qp._solver
+    true = qp._run
 
-    def slightly_wrong(**arguments: Any) -> Any:
-        answer = true(**arguments)
-        return {**answer, "x": answer["x"] + 1e-3}
+    def slightly_wrong() -> None:
+        true()
+        qp._found["x"] += 1e-3
 
-    monkeypatch.setattr(qp, "_solver", slightly_wrong)
+    monkeypatch.setattr(qp, "_run", slightly_wrong)
     answer = qp.solve(np.array([-2.0, -4.0]), *FREE, np.array([-math.inf]), np.array([1.0]))
     assert not answer.converged
 
