@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -209,6 +209,10 @@ class _Builder:
             raise context.error(self._key_of(error.message), error.message, error.cure) from error
         self._check_domain(manipulated)
         law.inflation = None if self._always_inside(manipulated) else model.inflation
+        law.disturbances = tuple(
+            replace(shown, unit=self._size(d.kind, model.process.index(d.kind, d.signal))[0])
+            for shown, d in zip(law.disturbances, law.model.disturbances, strict=True)
+        )
         law.known_ports = tuple(self.known_ports)
         law.notices = (*law.notices, *model.notices)
         return law
@@ -437,7 +441,8 @@ class _Builder:
         if kind == "output":
             return process.outputs[index].unit, process.outputs[index].nominal
         if kind == "rate":
-            return f"({process.states[index].unit})/h", process.states[index].nominal
+            unit = process.states[index].unit
+            return f"{unit}/h" if unit.isalpha() else f"({unit})/h", process.states[index].nominal
         return "1", abs(process.parameters[index][1]) or 1.0
 
     def _options(self) -> LawOptions:

@@ -87,6 +87,7 @@ def test_keys_reach_the_law(files: Path) -> None:
     assert law.options.start[0] == 0.1
     assert law.options.memory == 12
     assert [d.wander for d in law.model.disturbances] == [0.5]
+    assert [(d.name, d.unit) for d in law.disturbances] == [("output.press.hardness", "N")]
     assert [n for n, _, _ in law.decisions] == ["harvest_time", "time_to_harvest"]
 
 
