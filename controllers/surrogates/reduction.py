@@ -106,6 +106,7 @@ class _Reducer:
         self.u0 = equations.start_inputs if operating_point is None else operating_point
         self.p0 = np.array([v for _, v in equations.parameters])
         x, self.z, self.u, self.p = equations.symbols
+        self.unknowns = list(equations.unknowns)
         self.fixed = self._fixed()
         self.symbol = {name: x[i] for i, name in enumerate(self.names)}
         replaced = [ca.SX(self.fixed.get(n, self.symbol[n])) for n in self.names]
@@ -184,22 +185,27 @@ class _Reducer:
         return fixed
 
     def _needed(self, names: list[str]) -> list[str]:
-        """States on which an output depends, through others too; unknowns included."""
-        positions = [self.names.index(n) for n in names]
-        everything = ca.vertcat(*(self.symbol[n] for n in names), self.z)
-        rows = ca.vertcat(*(self.rate[i] for i in positions), self.residual)
-        through = np.array(ca.jacobian_sparsity(rows, everything).row()), ca.jacobian_sparsity(rows, everything)
-        edges = np.zeros(through[1].shape, dtype=bool)
-        edges[through[1].get_triplet()] = True
-        # an unknown is found from all residuals together
-        edges[len(names) :, len(names) :] = True
+        """States on which an output depends, through others and through unknowns; unknowns that none needs are left."""
+        n = len(names)
+        everything = ca.vertcat(*(self.symbol[name] for name in names), self.z)
+        rows = ca.vertcat(*(self.rate[self.names.index(name)] for name in names), self.residual)
+        sparsity = ca.jacobian_sparsity(rows, everything)
+        edges = np.zeros(sparsity.shape, dtype=bool)
+        edges[sparsity.get_triplet()] = True
+        # unknowns that share an equation are found together
+        shared = edges[n:, n:]
+        labels = connected_components(shared.T.astype(int) @ shared.astype(int), directed=False)[1]
+        for i in range(len(shared)):
+            equations = np.flatnonzero(shared[:, labels == labels[i]].any(axis=1))
+            edges[n + i] |= edges[n + equations].any(axis=0)
         seen = np.array(ca.which_depends(self.shown, everything, 1, False), dtype=bool)
-        while True:
-            more = seen | edges[seen].any(axis=0)
-            if (more == seen).all():
-                break
+        while (more := seen | edges[seen].any(axis=0)).sum() > seen.sum():
             seen = more
-        return [n for n, wanted in zip(names, seen, strict=False) if wanted]
+        wanted = [int(i) for i in np.flatnonzero(seen[n:])]
+        self.z, self.guess = _picked(self.z, wanted), _picked(self.guess, wanted)
+        self.residual = _picked(self.residual, [k for k in range(len(shared)) if shared[k, wanted].any()])
+        self.unknowns = [self.unknowns[i] for i in wanted]
+        return [name for name, needed in zip(names, seen, strict=False) if needed]
 
     def _chosen(self, among: list[str], patterns: Sequence[str], below: float, what: str) -> list[str]:
         """The states that patterns name, and those of fast modes."""
@@ -277,8 +283,8 @@ class _Reducer:
         )
 
     def _sizes(self, fast: list[str]) -> FloatArray:
-        known = {s.name: s.nominal for s in (*self.e.states, *self.e.unknowns)}
-        return np.array([known[n] for n in (*fast, *(v.name for v in self.e.unknowns))])
+        known = {s.name: s.nominal for s in self.e.states}
+        return np.array([*(known[n] for n in fast), *(v.nominal for v in self.unknowns)])
 
     def _slowed(self, members: list[str]) -> float:
         factor = 1.0
@@ -348,6 +354,10 @@ def _step(advance: Any, period: float, substeps: int) -> Any:
     for _ in range(substeps):
         end = advance(end, u, p, period / substeps)
     return ca.Function("step", [x, u, p], [ca.densify(end)], {"cse": True})
+
+
+def _picked(column: Any, rows: Sequence[int]) -> Any:
+    return ca.vertcat(*(column[i] for i in rows)) if rows else ca.SX(0, 1)
 
 
 def _newton(unknown: Any, residual: Any, guess: Any, steps: int, sizes: FloatArray) -> tuple[Any, Any]:

@@ -41,7 +41,9 @@ FILE: dict[str, Any] = {
 def written(folder: Path, scenario: dict[str, Any] | None = None, **changes: Any) -> Path:
     (folder / "plant.yaml").write_text(yaml.safe_dump(scenario or SCENARIO), encoding="utf-8")
     file = folder / "surrogate.yaml"
-    file.write_text(yaml.safe_dump({k: v for k, v in (FILE | changes).items() if v is not None}), encoding="utf-8")
+    file.write_text(
+        yaml.safe_dump({k: v for k, v in (FILE | changes).items() if v is not None}, sort_keys=False), encoding="utf-8"
+    )
     return file
 
 
