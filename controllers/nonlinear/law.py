@@ -92,6 +92,8 @@ class NonlinearLaw:
         options: LawOptions | None = None,
     ) -> None:
         self.options = o = options or LawOptions()
+        if o.engine == "do_mpc":  # it knows stages of one sampling period alone
+            process = replace(process, advance=None)
         # references come in the order of the outputs
         ordered = sorted(specification.controlled, key=lambda c: process.index("output", c.output))
         self.specification = s = replace(specification, controlled=tuple(ordered))

@@ -73,6 +73,13 @@ def test_engines_are_interchangeable(engine: str) -> None:
     assert asked[-1, 1] == pytest.approx(given[-1, 1], abs=2e-3)
 
 
+def test_do_mpc_can_solve_too() -> None:
+    pytest.importorskip("do_mpc", reason="do-mpc is not installed")
+    free = Manipulated("feed", (0.05, 0.28), 0.1, "1/h", weight_move=0.05)
+    given, asked = (run(chemostat(free, engine=e), 20, 2.0)[0] for e in ("do_mpc", "ipopt"))
+    assert given[-1, 1] == pytest.approx(asked[-1, 1], abs=5e-3)
+
+
 def test_a_reference_beyond_the_bounds_is_approached_and_told() -> None:
     law = chemostat(Manipulated("feed", (0.05, 0.2), 0.1, "1/h", max_move=0.03, weight_move=0.05))
     outputs, inputs = run(law, 30, 40.0)
