@@ -1,6 +1,7 @@
 """Latency of the optimal control engines in closed loop, beside do-mpc with its defaults.
 
-    python benchmarks/control_latency.py [bioreactor tablet] [--steps 260] [--block 20] [--seed 1] [--long 100000]
+    python benchmarks/control_latency.py [bioreactor tablet bioreactor_tree bioreactor_neural]
+        [--steps 260] [--block 20] [--seed 1] [--long 100000] [--scenarios tablet_line cho_fed_batch_mpc ...]
 
 Every engine controls a plant of its own, with the same noise; the plant differs from the model. They take turns in
 blocks of steps, so that what else the machine does falls on all of them; with ``--block 1`` each finds the caches
@@ -11,6 +12,10 @@ filled by the others. Times are of one `solve` as Python sees it: the processor'
   from the same state: the median and the worst, relative to the mean of the latter's size;
 - violation: of soft limits in the loop, in scales: mean and worst. A limit may be impossible to keep.
 
+With ``--scenarios`` it is the controllers of shipped scenarios, in closed loop with their plants: the law alone
+(estimate and plan, without ports and record), deadline misses and rungs of the fallback ladder. acados is beside them
+where acados_template can be imported.
+
 Set OMP_NUM_THREADS=1 to keep linear algebra on one core.
 """
 
@@ -20,17 +25,22 @@ import argparse
 import tempfile
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from unittest import mock
 
 import numpy as np
+from control_acados import AcadosEngine, acados_template
 from control_problems import CASES, NON_UNIFORM, UNIFORM, ControlCase
 
+from controllers.mpc import MPCController
 from controllers.optimal_control import Answer, CasADiEngine, DoMPCEngine, Engine, HPIPMEngine, IPOPTEngine
 from controllers.optimal_control.roll_out import RollOut
 from controllers.optimal_control.stage_functions import StageFunctions
 from controllers.optimal_control.terms import terms_of
+from cosim import Simulation, load_scenario
 
 DEADLINES = (1e-3, 5e-3, 20e-3, 100e-3)
 YARDSTICK, REFERENCE = "do-mpc, defaults", "IPOPT, converged"
@@ -39,13 +49,19 @@ ENGINES: dict[str, tuple[Sequence[int], Callable[..., Engine]]] = {
     YARDSTICK: (UNIFORM, DoMPCEngine),
     "do-mpc, scaled": (UNIFORM, lambda problem: DoMPCEngine(problem, scaled=True)),
     REFERENCE: (UNIFORM, IPOPTEngine),
+    "IPOPT, Radau collocation": (UNIFORM, lambda problem: IPOPTEngine(problem, collocation=True, tolerance=1e-5)),
     "sqpmethod + hpipm, one iteration": (UNIFORM, CasADiEngine),
     "C, converged": (UNIFORM, lambda problem: HPIPMEngine(problem, iterations=20)),
     "C, one iteration": (UNIFORM, HPIPMEngine),
-    "C, one iteration, hot": (UNIFORM, lambda problem: HPIPMEngine(problem, hot=True)),
+    "C, one iteration, never hot": (UNIFORM, lambda problem: HPIPMEngine(problem, hot=False)),
+    "C, one iteration, restarts": (UNIFORM, lambda problem: HPIPMEngine(problem, restart_every=10)),
     "C, one iteration, 12 stages": (NON_UNIFORM, HPIPMEngine),
-    "C, one iteration, 12 stages, hot": (NON_UNIFORM, lambda problem: HPIPMEngine(problem, hot=True)),
+    "C, 12 stages, never hot": (NON_UNIFORM, lambda problem: HPIPMEngine(problem, hot=False)),
 }
+
+
+if acados_template() is not None:
+    ENGINES["acados, SQP_RTI"] = (UNIFORM, AcadosEngine)
 
 
 @dataclass
@@ -64,14 +80,15 @@ class Loop:
     compared: list[tuple[float, float]] = field(default_factory=list)
     violations: list[np.ndarray] = field(default_factory=list)
     cost: float = 0.0
-    failures: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
 
     def solve(self, measured: np.ndarray, references: np.ndarray) -> Answer:
         wall, cpu = time.perf_counter(), time.process_time()
-        answer = self.engine.solve(measured, self.applied, (), references)
+        answer = self.engine.solve(measured, self.applied, np.zeros(self.case.problem.np), references)
         self.cpu.append(time.process_time() - cpu)
         self.wall.append(time.perf_counter() - wall)
-        self.failures += not answer.usable
+        if not answer.usable:
+            self.failures[answer.status.value] += 1
         return answer
 
 
@@ -92,18 +109,21 @@ class Judge:
     def happened(self, x: np.ndarray, before: np.ndarray, u: np.ndarray, r: np.ndarray) -> tuple[float, np.ndarray]:
         """Cost of one period and violations in scales."""
         p = self.problem
-        _, rows, cost = self.stage(x / p.state_scale, before / p.input_scale, u / p.input_scale, r, p.step, 1.0, 1.0)
+        given = (x / p.state_scale, before / p.input_scale, u / p.input_scale, np.r_[np.zeros(p.np), r])
+        _, rows, cost = self.stage(*given, p.step, 1.0, 1.0)
         c = np.array(rows).ravel()
         over = np.maximum(np.maximum(self.bounds[0] - c, c - self.bounds[1]), 0.0)[self.moves :]
         return float(cost) + sum(s.l1 * o + s.l2 / 2 * o * o for s, o in zip(self.soft, over, strict=True)), over
 
     def compare(self, x: np.ndarray, before: np.ndarray, r: np.ndarray, inputs: np.ndarray) -> tuple[float, float]:
-        """What a plan on the uniform grid costs, and what the best from here."""
+        """What a plan on the uniform grid costs, and what the best from here; NaN for trees, whose plan is more."""
+        if self.problem.scenarios is not None:
+            return float("nan"), float("nan")
         self.reference.reset()
-        best = self.reference.solve(x, before, (), r)
+        best = self.reference.solve(x, before, np.zeros(self.problem.np), r)
         if not best.usable:
             return float("nan"), float("nan")
-        values = np.tile(r, (len(self.problem.stages) + 1, 1))
+        values = np.tile(np.r_[np.zeros(self.problem.np), r], (len(self.problem.stages) + 1, 1))
         return self.roll_out(x, before, values, inputs).cost, best.cost
 
 
@@ -112,6 +132,9 @@ def loops_of(name: str) -> list[Loop]:
     made = []
     for label, (grid, engine) in ENGINES.items():
         case = CASES[name](grid)
+        tree, discrete = case.problem.scenarios is not None, case.problem.discrete
+        if (tree and ("sqpmethod" in label or "acados" in label)) or (discrete and "Radau" in label):
+            continue  # what these cannot do
         where = "controllers.optimal_control.native_library.platformdirs.user_cache_dir"
         folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         with folder, mock.patch(where, return_value=folder.name), warnings.catch_warnings():
@@ -161,6 +184,7 @@ def report(name: str, loops: list[Loop]) -> None:
     heads = ("cpu median", "p90", "p99", "max", "wall median", "p99", "first", "build s", "cached s")
     print(f"{'':34}" + "".join(f"{h:>12}" for h in heads))
     for loop in loops:
+        # the first solve stands apart
         cpu, wall = np.array(loop.cpu[1:]) * 1e3, np.array(loop.wall[1:]) * 1e3
         figures = [np.median(cpu), *np.percentile(cpu, [90, 99]), cpu.max(), np.median(wall), np.percentile(wall, 99)]
         figures += [loop.wall[0] * 1e3, loop.build, loop.cached_build]
@@ -185,8 +209,10 @@ def report(name: str, loops: list[Loop]) -> None:
             slow / np.median(loop.cpu[1:]),
             *((loop.cost / c - 1) * 100 for c in (best, by_name[YARDSTICK].cost)),
         ]
-        figures += [np.nanmedian(gaps), np.nanmax(gaps), over.mean(), over.max()]
-        print(f"{loop.name:34}" + "".join(f"{v:12.3f}" for v in figures) + f"{loop.failures:>12}{misses:>16}")
+        figures += [np.nanmedian(gaps), np.nanmax(gaps), over.mean(), over.max()] if np.isfinite(gaps).any() else []
+        figures += [] if np.isfinite(gaps).any() else [np.nan, np.nan, over.mean(), over.max()]
+        failures = ", ".join(f"{count} {status}" for status, count in loop.failures.items()) or "0"
+        print(f"{loop.name:34}" + "".join(f"{v:12.3f}" for v in figures) + f"{failures:>12}{misses:>16}")
 
 
 def report_long(name: str, count: int) -> None:
@@ -199,7 +225,7 @@ def report_long(name: str, count: int) -> None:
             state, applied = case.start, case.start_input
         measured = state + case.noise * noise.standard_normal(len(state))
         began = time.process_time()
-        answer = engine.solve(measured, applied, (), case.references(step % 260))
+        answer = engine.solve(measured, applied, np.zeros(case.problem.np), case.references(step % 260))
         times.append(time.process_time() - began)
         applied = answer.inputs[0] if answer.usable else applied
         state = np.array(case.plant(state, applied)).ravel()
@@ -208,21 +234,94 @@ def report_long(name: str, count: int) -> None:
     print(f"{name}: {count} steps, median of the first tenth {first:.3f} ms, of the last {last:.3f} ms")
 
 
+def report_scenarios(names: Sequence[str], hours: float) -> None:
+    """The laws of shipped scenarios in closed loop."""
+    heads = ("calls", "cpu median", "p90", "p99", "max", "wall median", "p99", "first", "build s")
+    print("laws of scenarios, ms of estimate and plan; misses by wall time at 1, 5, 20, 100 ms; steps by rung")
+    print(f"{'':34}" + "".join(f"{h:>12}" for h in heads) + f"{'misses':>20}  rungs")
+    for name in names:
+        began = time.perf_counter()
+        with Simulation(load_scenario(name)) as simulation:
+            simulation.initialize()
+            build = time.perf_counter() - began
+            for controller in simulation.system.controllers.values():
+                if isinstance(controller, MPCController):
+                    report_scenario(f"{name}: {controller.name}", simulation, controller, hours, build)
+
+
+def report_scenario(title: str, simulation: Simulation, controller: MPCController, hours: float, build: float) -> None:
+    """One law for so many hours of the plant, or to the end."""
+    law, cpu, wall, rungs = controller.law, [0.0], [0.0], Counter[int]()
+
+    def timed(method: Callable[..., Any], *, last: bool) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            started, spent = time.perf_counter(), time.process_time()
+            result = method(*arguments, **named)
+            cpu[-1] += time.process_time() - spent
+            wall[-1] += time.perf_counter() - started
+            if last:
+                cpu.append(0.0)
+                wall.append(0.0)
+            return result
+
+        return call
+
+    scenario = simulation.scenario
+    steps = round(min(hours * 3600.0, scenario.duration) / scenario.communication_step)
+    rung = next(i for i, port in enumerate(controller.outputs) if port.name == "rung")
+    with (
+        mock.patch.object(law, "predict", timed(law.predict, last=False)),
+        mock.patch.object(law, "correct", timed(law.correct, last=False)),
+        mock.patch.object(law, "solve", timed(law.solve, last=True)),
+    ):
+        solved = len(cpu)
+        for _ in range(steps):
+            simulation.step(1)
+            if len(cpu) > solved:
+                solved = len(cpu)
+                rungs[int(controller.output_values[rung])] += 1
+    if len(cpu) < 3:
+        print(f"{title:34} was not executed in {hours:g} h")
+        return
+    c, w = np.array(cpu[1:-1]) * 1e3, np.array(wall[1:-1]) * 1e3
+    figures = [
+        np.median(c),
+        *np.percentile(c, [90, 99]),
+        c.max(),
+        np.median(w),
+        np.percentile(w, 99),
+        wall[0] * 1e3,
+        build,
+    ]
+    misses = "/".join(str(int((w > d * 1e3).sum())) for d in DEADLINES)
+    told = ", ".join(f"{count} at {number}" for number, count in sorted(rungs.items()))
+    print(f"{title:34}{len(c):12}" + "".join(f"{v:12.3f}" for v in figures) + f"{misses:>20}  {told}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("problems", nargs="*", default=list(CASES), metavar="problem", help=", ".join(CASES))
+    parser.add_argument(
+        "problems", nargs="*", default=["bioreactor", "tablet"], metavar="problem", help=", ".join(CASES)
+    )
     parser.add_argument("--steps", type=int, default=260)
     parser.add_argument("--block", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--long", type=int, default=0, metavar="N", help="instead: N steps of the engine in C")
+    parser.add_argument("--scenarios", nargs="+", metavar="NAME", help="instead: the laws of these scenarios")
+    parser.add_argument("--hours", type=float, default=24.0, help="of each scenario's plant")
     chosen = parser.parse_args()
+    if chosen.scenarios:
+        report_scenarios(chosen.scenarios, chosen.hours)
+        return
     for name in chosen.problems:
         if name not in CASES:
             parser.error(f"unknown problem '{name}'; choose from {', '.join(CASES)}")
         if chosen.long:
             report_long(name, chosen.long)
         else:
+            if acados_template() is None:
+                print("acados_template is not installed: acados is not measured")
             report(name, run(name, chosen.steps, chosen.block, chosen.seed))
 
 

@@ -7,19 +7,24 @@ formation as a linear economic term, 4 soft limits. Monod kinetics with inhibiti
 strength, throughput and hopper level, 7 soft limits. First-order feeders and drives, two stirred tanks each for
 blender and feed frame, the tensile strength of Ryshkewitch and Duckworth.
 
+`bioreactor_tree`: the first with three scenarios of growth rate and yield. `bioreactor_neural`: the first with a
+network of 64 tanh units in place of the balances, trained by scikit-learn on runs of the model with random feeds.
+
 Parameters are of a typical order of magnitude, not of a product.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import casadi
 import numpy as np
 
-from controllers.optimal_control import OptimalControlProblem, SoftConstraint
+from controllers.optimal_control import OptimalControlProblem, Scenarios, SoftConstraint
 
 UNIFORM = (1,) * 30
 #: The same horizon in 12 stages.
@@ -31,7 +36,7 @@ class ControlCase:
     """A problem with what a closed loop needs.
 
     Attributes:
-        problem: as the controller knows it; its parameters are none.
+        problem: as the controller knows it; its parameters are zero.
         plant: (x, u) -> x one sampling period later, with other parameters.
         start: the plant's first state, and the input before.
         start_input: see ``start``.
@@ -80,11 +85,63 @@ def _bioreactor_rates(x: Any, u: Any, c: Mapping[str, float]) -> tuple[Any, ...]
 def bioreactor(grid: Sequence[int] = UNIFORM) -> ControlCase:
     """The fed-batch on a grid of hours."""
     x, u = casadi.SX.sym("x", 8), casadi.SX.sym("u", 2)
+    return _bioreactor(x, u, grid, dynamics=casadi.vertcat(*_bioreactor_rates(x, u, _CELLS)))
+
+
+def bioreactor_tree(grid: Sequence[int] = UNIFORM) -> ControlCase:
+    """The fed-batch with three scenarios of its growth rate and of its yield from glutamine."""
+    x, u, p = casadi.SX.sym("x", 8), casadi.SX.sym("u", 2), casadi.SX.sym("p", 2)
+    cells = {**_CELLS, "mu_max": _CELLS["mu_max"] * (1.0 + p[0]), "yield_glutamine": 1.2 * (1.0 + p[1])}
+    rates = casadi.vertcat(*_bioreactor_rates(x, u, cells))
+    scenarios = Scenarios([[0.0, 0.0], [-0.1, -0.1], [0.1, 0.1]])
+    return _bioreactor(x, u, grid, dynamics=rates, parameters=p, scenarios=scenarios)
+
+
+def bioreactor_neural(grid: Sequence[int] = UNIFORM) -> ControlCase:
+    """The fed-batch as x+ = x + network(x, u) over an hour."""
+    x, u = casadi.SX.sym("x", 8), casadi.SX.sym("u", 2)
+    mean, deviation, layers, change = _trained_network()
+    hidden = casadi.tanh(layers[0][0].T @ ((casadi.vertcat(x, u) - mean) / deviation) + layers[0][1])
+    after = x + change * (layers[1][0].T @ hidden + layers[1][1])
+    return _bioreactor(x, u, grid, dynamics=after, discrete=True)
+
+
+@cache
+def _trained_network() -> tuple[np.ndarray, np.ndarray, list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Mean and deviation of (x, u), the two layers' weights, and the deviation of the change in an hour."""
+    from sklearn.neural_network import MLPRegressor
+
+    case, draw = bioreactor(), np.random.default_rng(0)
+    step = case.problem.next_state(case.problem.x, case.problem.u, case.problem.p, 1.0, 4)
+    model = casadi.Function("model", [case.problem.x, case.problem.u], [step])
+    given, changes = [], []
+    for _ in range(40):
+        state, feeds = case.start * draw.uniform(0.7, 1.3, 8), draw.uniform(0.0, 6.0, 2)
+        for hour in range(240):
+            if hour % 8 == 0:
+                feeds = draw.uniform(0.0, 1.0, 2) * draw.choice([2.0, 6.0, 20.0])
+            after = np.maximum(np.array(model(state, feeds)).ravel(), 0.0)
+            given.append(np.r_[state, feeds])
+            changes.append(after - state)
+            state = after
+            if state[7] > 2.0 or state[2] > 40.0 or state[3] > 15.0:
+                break
+    inputs, targets = np.array(given), np.array(changes)
+    mean, deviation, change = inputs.mean(axis=0), inputs.std(axis=0), targets.std(axis=0)
+    network = MLPRegressor(
+        hidden_layer_sizes=(64,), activation="tanh", solver="lbfgs", alpha=1e-4, max_iter=600, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that more iterations would fit better still
+        network.fit((inputs - mean) / deviation, targets / change)
+    return mean, deviation, list(zip(network.coefs_, network.intercepts_, strict=True)), change
+
+
+def _bioreactor(x: Any, u: Any, grid: Sequence[int], **model: Any) -> ControlCase:
     scale = np.array([5.0, 2.0, 5.0, 1.0, 10.0, 2.0, 500.0, 1.0])
     problem = OptimalControlProblem(
         states=x,
         inputs=u,
-        dynamics=casadi.vertcat(*_bioreactor_rates(x, u, _CELLS)),
         step=1.0,
         grid=grid,
         substeps=[2] * len(grid),
@@ -102,6 +159,7 @@ def bioreactor(grid: Sequence[int] = UNIFORM) -> ControlCase:
             SoftConstraint("volume", x[7], upper=1.8, scale=0.1, rank=1, penalty=200.0, quadratic=2.0),
         ],
         state_scale=scale,
+        **model,
     )
     plant = _plant(problem, casadi.vertcat(*_bioreactor_rates(x, u, {**_CELLS, **_CELLS_OF_PLANT})))
     start = np.array([0.6, 0.05, 8.0, 1.5, 2.0, 0.5, 10.0, 1.0])
@@ -195,7 +253,12 @@ def tablet(grid: Sequence[int] = UNIFORM) -> ControlCase:
     return ControlCase(problem, plant, start, np.array([2.0, 18.0, 0.95, 9.3, 3.15]), noise, references)
 
 
-CASES: Mapping[str, Callable[..., ControlCase]] = {"bioreactor": bioreactor, "tablet": tablet}
+CASES: Mapping[str, Callable[..., ControlCase]] = {
+    "bioreactor": bioreactor,
+    "tablet": tablet,
+    "bioreactor_tree": bioreactor_tree,
+    "bioreactor_neural": bioreactor_neural,
+}
 
 
 def _plant(problem: OptimalControlProblem, rates: Any, steps: int = 10) -> Any:

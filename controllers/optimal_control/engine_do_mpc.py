@@ -25,7 +25,8 @@ class DoMPCEngine:
     """do-mpc (Fiedler et al. 2023, Control Engineering Practice 140) with its defaults: collocation and IPOPT.
 
     do-mpc differs in three points, so that its optimum is near ours and not the same: its collocation is not our
-    Runge-Kutta; its soft constraints have the L1 part of the penalty alone; they hold at k = 0..K-1.
+    Runge-Kutta; its soft constraints have the L1 part of the penalty alone; they hold at k = 0..K-1. Its scenarios have
+    equal probabilities; ``states`` and ``cost`` of an answer are then of its first branch's inputs in every scenario.
 
     Args:
         problem: what to solve. Its grid must be uniform, without blocks and limits of moves, which do-mpc lacks.
@@ -41,6 +42,9 @@ class DoMPCEngine:
             do_mpc = import_module("do_mpc")
         except ImportError as error:
             raise GalenicError("do-mpc is not installed", cure="pip install do-mpc") from error
+        scenarios = problem.scenarios
+        if scenarios is not None and np.ptp(scenarios.probabilities) > 1e-9:
+            raise GalenicError("do-mpc's scenarios are equally probable", cure="use another engine for this problem")
         lacking = any(s.steps != 1 or s.held for s in problem.stages) or np.isfinite(problem.move_limits).any()
         if lacking:
             raise GalenicError(
@@ -54,18 +58,22 @@ class DoMPCEngine:
         x = model.set_variable("_x", "x", shape=(problem.nx, 1))
         u = model.set_variable("_u", "u", shape=(problem.nu, 1))
         q = model.set_variable("_tvp", "q", shape=(self._values.shape[1] or 1, 1))
+        offset = model.set_variable("_p", "offset", shape=(problem.np, 1)) if scenarios is not None else 0.0
         symbols = casadi.vertcat(problem.x, problem.u, problem.p)
         rates = casadi.Function("rates", [symbols], [problem.dynamics])
-        model.set_rhs("x", rates(casadi.vertcat(x, u, q[: problem.np])))
+        model.set_rhs("x", rates(casadi.vertcat(x, u, q[: problem.np] + offset)))
         model.setup()
         # the set-up model has symbols of its own
         x, u, q = model.x["x"], model.u["u"], model.tvp["q"]
-        values, ny = casadi.vertcat(x, u, q[: problem.np]), problem.ny
+        offset = model.p["offset"] if scenarios is not None else 0.0
+        values, ny = casadi.vertcat(x, u, q[: problem.np] + offset), problem.ny
         costs = casadi.vertcat(problem.y, problem.economic, problem.terminal_economic)
         at = casadi.Function("costs", [symbols], [costs])(values)
         tracked = at[:ny] - q[problem.np : problem.np + ny]
         self._mpc = mpc = do_mpc.controller.MPC(model)
         mpc.set_param(**{"n_horizon": len(problem.stages), "t_step": problem.step, **settings})
+        if scenarios is not None:
+            mpc.set_param(n_robust=scenarios.robust_horizon)
         mpc.settings.supress_ipopt_output()
         mpc.set_objective(
             lterm=casadi.dot(problem.output_weights, tracked**2) / 2 + at[ny],
@@ -97,6 +105,11 @@ class DoMPCEngine:
             return template
 
         mpc.set_tvp_fun(values_of_nodes)
+        if scenarios is not None:
+            sets = mpc.get_p_template(scenarios.count)
+            for number, row in enumerate(scenarios.offsets):
+                sets["_p", number, "offset"] = row
+            mpc.set_p_fun(lambda _: sets)
         mpc.setup()
 
     def reset(self) -> None:
