@@ -11,6 +11,7 @@ from controllers.operation.law import RANKS
 from controllers.operation.reasons import MODE_WORDS, REASON_WORDS, RUNG_WORDS, Mode, Rung, StepReason
 from controllers.operation.section import labels_of
 from galenic.control_record import ControlRecord
+from galenic.explanation_sentences import sentence
 
 #: The change of targets is told over this time in s.
 SPAN = 600.0
@@ -62,7 +63,7 @@ def _explanation(
                       strict=True))  # fmt: skip
     reason, rung, mode = StepReason(step["reason"]), Rung(step["rung"]), Mode(step["mode"])
     missing = step.get("missing")
-    return {
+    explained: dict[str, Any] = {
         "controller": header["controller"],
         "time": step["t"],
         "mode": mode.name.lower(),
@@ -93,6 +94,9 @@ def _explanation(
         "decisions": step.get("decisions", {}),
         "events": events,
     }
+    for u in explained["inputs"]:
+        u["sentence"] = sentence(u, explained)
+    return explained
 
 
 def _design_space(header: Mapping[str, Any], step: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -39,6 +39,9 @@ def explanation(e: Mapping[str, Any]) -> Iterator[RenderableType]:
     if e["disturbances"]:
         yield _disturbance_table(e)
     yield _inputs_table(e)
+    for u in e["inputs"]:
+        yield Text(u["sentence"])
+    yield Text()
     yield from _part_lines(e)
     yield from _constraint_lines(e)
     for event in e["events"]:
@@ -76,7 +79,7 @@ def _outputs_table(e: Mapping[str, Any]) -> Table:
         if y["leaves_limits_after"] is not None:
             cells[-1] += " outside"
         table.add_row(
-            Text(y["label"]), Text(y["unit"]), _with_std(y["estimate"], y["std"]), number(y["reference"]),
+            Text(y["name"]), Text(y["unit"]), _with_std(y["estimate"], y["std"]), number(y["reference"]),
             _limits(y["limits"]), *cells,
         )  # fmt: skip
     return table
@@ -114,7 +117,7 @@ def _inputs_table(e: Mapping[str, Any]) -> Table:
     for u in e["inputs"]:
         style = "" if u["before"] == u["after"] else "bold"
         table.add_row(
-            Text(u["label"]), Text(u["unit"]), number(u["before"], 5), Text(number(u["after"], 5), style),
+            Text(u["name"]), Text(u["unit"]), number(u["before"], 5), Text(number(u["after"], 5), style),
             number(u["planned"], 5), number(u["target"], 5), number(u["loops"], 5), _limits(u["bounds"]),
         )  # fmt: skip
     return table
@@ -122,15 +125,6 @@ def _inputs_table(e: Mapping[str, Any]) -> Table:
 
 def _part_lines(e: Mapping[str, Any]) -> Iterator[RenderableType]:
     lines: list[Text] = []
-    for u in e["inputs"]:
-        move = None if u["planned"] is None else u["planned"] - u["before"]
-        if u["parts"] and move is not None and abs(move) > 1e-4 * (u["bounds"][1] - u["bounds"][0]):
-            lines.append(Text(f"  {u['label']} {move:+.3g} {u['unit']}: {_parts(u['parts'])}"))
-    if lines:
-        yield Text("What the plan's first move comes from", "bold")
-        yield from lines
-        yield Text()
-    lines = []
     for u in e["inputs"]:
         change = u["target_change"]
         if change and abs(change["after"] - change["before"]) > 1e-3 * (u["bounds"][1] - u["bounds"][0]):
