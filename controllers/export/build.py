@@ -14,8 +14,10 @@ from controllers.export.c_tables import CTables
 from controllers.export.description import controller_build_description, controller_description
 from controllers.export.interface import Interface, model_header, mpc_interface
 from controllers.export.linear_tables import linear_tables
+from controllers.export.nonlinear_tables import nonlinear_tables
 from controllers.export.page import controller_icon, controller_page
-from controllers.export.source import LinearMPC
+from controllers.export.source import ExportedMPC
+from controllers.linear_law import LinearLaw
 from fmus.codegen import RUNTIME as UNIT_RUNTIME
 from fmus.codegen import main_source
 from fmus.errors import GalenicError
@@ -23,7 +25,7 @@ from fmus.export import FMI_VERSIONS, binaries, file_name, write_atomically, zip
 from fmus.toolchain import chosen_platforms, compiler_version, this_platform
 
 RUNTIME = Path(__file__).parent / "runtime"
-_FIXED = ("equations.c", "quadratic_program.c", "linear_law.c", "controller.c")
+_FIXED = ("equations.c", "quadratic_program.c", "controller.c")
 
 
 @dataclass(frozen=True)
@@ -37,22 +39,27 @@ class ControllerModel:
         interface: variables.
         tables: tables.h.
         memory: start values of the hidden states.
+        functions: generated C of a nonlinear model; empty for a linear one.
     """
 
     name: str
     description: str
-    mpc: LinearMPC
+    mpc: ExportedMPC
     interface: Interface
     tables: CTables
     memory: tuple[float, ...]
+    functions: str = ""
 
     def sources(self, guid: str, fmi: int) -> dict[str, str]:
         """File name -> text of everything that is compiled."""
-        fixed = {name: (RUNTIME / name).read_text(encoding="utf-8") for name in _FIXED}
+        law = {"functions.c": self.functions} if self.functions else {}
+        used = [*_FIXED, "nonlinear_law.c" if law else "linear_law.c"]
+        fixed = {name: (RUNTIME / name).read_text(encoding="utf-8") for name in used}
         unit = {name: (UNIT_RUNTIME / name).read_text(encoding="utf-8") for name in (main_source(fmi), "unit.c")}
         return {
             **unit,
             **fixed,
+            **law,
             "tables.h": self.tables.text("GALENIC_TABLES_H", "generated: sizes and tables of one law"),
             "model.h": model_header(self.name, guid, self.interface, self.memory),
         }
@@ -66,17 +73,23 @@ class ControllerModel:
         return "{" + str(uuid.UUID(digest.hexdigest()[:32])) + "}"
 
 
-def controller_model(name: str, description: str, mpc: LinearMPC) -> ControllerModel:
-    """The C of a linear MPC. Raises GalenicError where ``name`` is no C identifier."""
+def controller_model(name: str, description: str, mpc: ExportedMPC) -> ControllerModel:
+    """The C of an MPC. Raises GalenicError where ``name`` is no C identifier."""
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise GalenicError(f"'{name}' cannot name a model", cure="use letters, digits and underscores")
     tables = CTables()
-    linear_tables(mpc.law, tables)
+    functions = ""
+    if isinstance(mpc.law, LinearLaw):
+        linear_tables(mpc.law, tables)
+        states = int(tables.sizes["N_S"])
+        remembered = states + states**2 + len(mpc.measured)
+    else:
+        functions, remembered = nonlinear_tables(mpc.law, tables)
+    tables.integers(CONTROLLED_OUTPUT=mpc.controlled)
     interface = mpc_interface(mpc, tables)
-    states, measured = int(tables.sizes["N_S"]), len(mpc.measured)
-    before = [0.0] * (7 + len(mpc.targets) + 7 * measured + 2 * len(mpc.references))
-    memory = [*before, *(v.start or 0.0 for v in interface.outputs), *[0.0] * (states + states**2 + measured)]
-    return ControllerModel(name, description, mpc, interface, tables, tuple(memory))
+    before = [0.0] * (7 + len(mpc.targets) + 7 * len(mpc.measured) + 2 * len(mpc.references))
+    memory = [*before, *(v.start or 0.0 for v in interface.outputs), *[0.0] * remembered]
+    return ControllerModel(name, description, mpc, interface, tables, tuple(memory), functions)
 
 
 def build_controller_fmu(

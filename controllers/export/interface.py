@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from controllers.export.c_tables import CTables, c_number, c_table
-from controllers.export.source import LinearMPC
+from controllers.export.source import ExportedMPC
 from controllers.operation.reasons import Rung, StepReason
 from fmus.slots import AT_EVENTS, BEFORE_THE_RUN, IN_CONTINUOUS_TIME, Slot
 from fmus.variable import Causality, Kind, Variable
@@ -67,7 +67,7 @@ class Interface:
         )
 
 
-def mpc_interface(mpc: LinearMPC, tables: CTables) -> Interface:
+def mpc_interface(mpc: ExportedMPC, tables: CTables) -> Interface:
     """The variables of an MPC, and where its channels are among them as tables."""
     made = Interface()
     _measured(mpc, tables, made)
@@ -126,10 +126,12 @@ def _add(
     return len(to) - 1
 
 
-def _measured(mpc: LinearMPC, tables: CTables, made: Interface) -> None:
-    law, values, samples, qualities = mpc.law, [], [], []
-    for model, port in zip(law.estimator._measurements, mpc.measured, strict=True):
-        late = f", {model.delay * mpc.period:g} s late" if model.delay else ""
+def _measured(mpc: ExportedMPC, tables: CTables, made: Interface) -> None:
+    values: list[int] = []
+    samples: list[int] = []
+    qualities: list[int] = []
+    for delay, port in zip(mpc.delays, mpc.measured, strict=True):
+        late = f", {delay:g} s late" if delay else ""
         text = f"measured value of {port.checks.name}{late}; NaN: missing"
         values.append(_add(made.inputs, port.value.name, "input", port.value.unit, text, port.value.start))
         samples.append(-1)
@@ -161,10 +163,10 @@ def _measured(mpc: LinearMPC, tables: CTables, made: Interface) -> None:
     )
 
 
-def _references(mpc: LinearMPC, tables: CTables, made: Interface) -> None:
+def _references(mpc: ExportedMPC, tables: CTables, made: Interface) -> None:
     places = []
-    for y, port in zip(mpc.law._objective.tracked, mpc.references, strict=True):
-        text = f"reference of {mpc.law.outputs[y.index].name}"
+    for index, port in zip(mpc.tracked, mpc.references, strict=True):
+        text = f"reference of {mpc.law.outputs[index].name}"
         places.append(_add(made.inputs, port.name, "input", port.unit, text, port.start))
     tables.integers(REFERENCE_INPUT=places)
     tables.reals(
@@ -175,7 +177,7 @@ def _references(mpc: LinearMPC, tables: CTables, made: Interface) -> None:
     )
 
 
-def _manipulated(mpc: LinearMPC, tables: CTables, made: Interface) -> None:
+def _manipulated(mpc: ExportedMPC, tables: CTables, made: Interface) -> None:
     fallbacks: list[int] = []
     tables.size(LIMIT_PARAMETER=len(made.parameters))
     for u, fallback, target in zip(mpc.law.inputs, mpc.fallbacks, mpc.targets, strict=True):
@@ -199,11 +201,11 @@ def _manipulated(mpc: LinearMPC, tables: CTables, made: Interface) -> None:
     )
 
 
-def _soft_limits(mpc: LinearMPC, tables: CTables, made: Interface) -> None:
+def _soft_limits(mpc: ExportedMPC, tables: CTables, made: Interface) -> None:
     places: list[int] = []
     names = labels([y.name for y in mpc.law.outputs])
-    for y in mpc.law._objective.limited:
-        item = mpc.law.outputs[y.index]
+    for y in mpc.soft:
+        item = mpc.law.outputs[y.output]
         for side, value, what in zip(("min", "max"), y.limits, ("lower limit, soft", "upper limit, soft"), strict=True):
             places.append(-1)
             if math.isfinite(value):
@@ -212,7 +214,7 @@ def _soft_limits(mpc: LinearMPC, tables: CTables, made: Interface) -> None:
     tables.integers(SOFT_PARAMETER=places)
 
 
-def _shown(mpc: LinearMPC, made: Interface) -> None:
+def _shown(mpc: ExportedMPC, made: Interface) -> None:
     law, outputs = mpc.law, made.outputs
     _add(outputs, "active", "output", "1", "whether its answer is in force", 0.0, kind="Boolean")
     _add(
@@ -230,9 +232,8 @@ def _shown(mpc: LinearMPC, made: Interface) -> None:
     _add(outputs, "mismatch", "output", "1", "prediction errors in standard deviations, smoothed; 1 as expected", 0.0)
     names = labels([y.name for y in law.outputs])
     for what in ("estimate", "target"):
-        for y in law._objective.outputs:
-            item = law.outputs[y.index]
-            at = law._surrogate.outputs[y.index].operating_point
+        for index in mpc.controlled:
+            item, at = law.outputs[index], mpc.operating_point[index]
             _add(outputs, f"{names[item.name]}.{what}", "output", item.unit or "1", f"{what} of {item.name}", at)
     for d in law.disturbances:
         signal = d.name.removesuffix(".ramp")

@@ -40,7 +40,6 @@ def linear_tables(law: LinearLaw, tables: CTables) -> None:
     tables.integers(
         TRACKED_OUTPUT=[y.index for y in o.tracked],
         LIMITED_OUTPUT=[y.index for y in o.limited],
-        CONTROLLED_OUTPUT=[y.index for y in o.outputs],
     )
     _estimator(law, tables)
     _target(law, tables)

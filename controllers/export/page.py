@@ -10,9 +10,13 @@ from pathlib import Path
 
 import fmus.documentation
 from controllers.dynamic import DynamicOptimizer
+from controllers.estimation.ekf import ExtendedKalmanFilter
 from controllers.estimator import Estimator
 from controllers.export.interface import REASONS, RUNGS, Interface
-from controllers.export.source import LinearMPC
+from controllers.export.source import ExportedMPC
+from controllers.linear_law import LinearLaw
+from controllers.nonlinear.formulation import Formulation
+from controllers.nonlinear.law import NonlinearLaw
 from controllers.operation.reasons import REASON_WORDS, RUNG_WORDS
 from controllers.target import TargetOptimizer
 from fmus.documentation import icon_files, icon_svg
@@ -52,12 +56,16 @@ step.
 """
 
 
-def controller_page(name: str, description: str, mpc: LinearMPC, slots: list[Slot | None], fmi: int) -> str:
+def controller_page(name: str, description: str, mpc: ExportedMPC, slots: list[Slot | None], fmi: int) -> str:
     """The page ``documentation/index.html``: one HTML file that needs nothing else."""
     sections = [
         ("use", "How it is used", prose(USE.format(period=mpc.period, fmi=fmi))),
-        ("law", "The control law", _law()),
-        ("settings", "Settings", _settings(mpc)),
+        ("law", "The control law", _law() if isinstance(mpc.law, LinearLaw) else _nonlinear_law()),
+        (
+            "settings",
+            "Settings",
+            _settings(mpc, mpc.law) if isinstance(mpc.law, LinearLaw) else _nonlinear(mpc, mpc.law),
+        ),
         ("inputs", "Inputs", _variables(slots, "input", fmi)),
         ("parameters", "Parameters", _variables(slots, "parameter", fmi)),
         ("outputs", "Outputs", _variables(slots, "output", fmi)),
@@ -107,8 +115,7 @@ def _law() -> str:
     return "\n".join(parts)
 
 
-def _settings(mpc: LinearMPC) -> str:
-    law = mpc.law
+def _settings(mpc: ExportedMPC, law: LinearLaw) -> str:
     objective, estimator, dynamic = law._objective, law.estimator, law._dynamic
     inputs = [
         (
@@ -193,6 +200,65 @@ def _settings(mpc: LinearMPC) -> str:
                     for d, v in zip(law.disturbances, estimator._disturbances.variance, strict=True)
                 ],
             ),
+        ]
+    )
+
+
+def _nonlinear_law() -> str:
+    parts = []
+    for title, part in (("Estimation", ExtendedKalmanFilter), ("Optimal control", Formulation)):
+        text, _, _ = inspect.cleandoc(part.__doc__ or "").partition("\nArgs:")
+        parts.append(f"<h3>{title}</h3>\n{prose(text)}")
+    parts.append(
+        "<p>There is no steady target. The problem is solved by sequential quadratic programming with the Hessian of "
+        "Gauss and Newton, from the last plan until the step is below 1e-9 of the scales; the quadratic programs by "
+        "the dual active-set method of Goldfarb and Idnani (1983), in <code>sources/quadratic_program.c</code>. An "
+        "estimate outside its bounds is clipped.</p>"
+    )
+    return "\n".join(parts)
+
+
+def _nonlinear(mpc: ExportedMPC, law: NonlinearLaw) -> str:
+    s = law.specification
+    inputs = [
+        (
+            name_cell(u.input),
+            *map(_number, (*u.bounds, u.max_move)),
+            html.escape(u.unit),
+            *map(_number, (u.scale, u.weight_move)),
+        )
+        for u in s.manipulated
+    ]
+    outputs = [
+        (name_cell(y.output), *map(_number, (y.weight, y.terminal_weight, *y.limits, y.limit_weight, y.scale)))
+        for y in s.controlled
+    ]
+    measured = [
+        (
+            name_cell(c.output),
+            _number(c.std),
+            _number(c.relative_std),
+            f"{c.delay * mpc.period:g} s",
+            _number(c.gate_squared),
+        )
+        for c in law.estimator.channels
+    ]
+    states = [
+        (name_cell(x.name), html.escape(x.unit), *map(_number, (x.nominal, x.low, x.high, x.noise, x.relative_noise)))
+        for x in law.model.states
+    ]
+    grid = ", ".join(f"{d:g}" for d in law._horizon.durations(math.inf))
+    return "\n".join(
+        [
+            f"<p>Stages of {grid} s.</p>",
+            "<h3>Manipulated inputs</h3>",
+            plain_table(("input", "min", "max", "max_move", "unit", "scale", "move weight"), inputs),
+            "<h3>Controlled outputs</h3>",
+            plain_table(("output", "weight", "weight at the end", "min", "max", "limit weight", "scale"), outputs),
+            "<h3>Measurements</h3>",
+            plain_table(("output", "noise", "noise, relative", "late", "gate, chi-square"), measured),
+            "<h3>States and disturbances</h3>",
+            plain_table(("state", "unit", "nominal", "min", "max", "noise in an hour", "relative"), states),
         ]
     )
 

@@ -79,7 +79,9 @@ def build_python_variant(
     try:
         return write_python_fmu(wanted, directory, platforms)
     except GalenicError as error:
-        raise scenario.located(("controllers", controller.name), GalenicError(error.message, cure=error.cure)) from error
+        raise scenario.located(
+            ("controllers", controller.name), GalenicError(error.message, cure=error.cure)
+        ) from error
 
 
 def _files(value: Any, folder: Path, known: frozenset[Path] = frozenset()) -> list[Path]:

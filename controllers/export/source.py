@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controllers.export.nonlinear_tables import refuse_what_is_not_exported
 from controllers.linear_law import LinearLaw
 from controllers.mpc import MPCController
+from controllers.nonlinear.law import NonlinearLaw
 from controllers.operation.border import Border, Channel, MeasuredChannel
 from controllers.operation.rules import OperationRules
 from controllers.operation.shell import _FAR
@@ -38,37 +40,78 @@ class MeasuredPort:
 
 
 @dataclass(frozen=True)
-class LinearMPC:
-    """A linear MPC as it is exported; times in s, values in the model's units."""
+class SoftLimits:
+    """Of an output, in its unit; infinite where there is none."""
 
-    law: LinearLaw
+    output: int
+    limits: tuple[float, float]
+    scale: float
+
+
+@dataclass(frozen=True)
+class ExportedMPC:
+    """An MPC as it is exported; times in s, values in the model's units.
+
+    Attributes:
+        law: what plans.
+        period: between executions.
+        estimate_after: when the estimator begins.
+        start_after: from when answers are in force.
+        start: where the inputs begin, shape (m,).
+        measured: in the order of the law's measurements.
+        delays: of each measurement.
+        rules: how it is operated.
+        tracked: outputs with a reference, in the law's order.
+        controlled: outputs that are shown.
+        soft: outputs with soft limits that may be changed.
+        operating_point: of each output.
+        references: of ``tracked``.
+        plausible_references: what each may be.
+        fallbacks: of each input.
+        targets: of each input.
+    """
+
+    law: LinearLaw | NonlinearLaw
     period: float
     estimate_after: float
     start_after: float
     start: FloatArray
     measured: Sequence[MeasuredPort]
+    delays: Sequence[float]
     rules: OperationRules
+    tracked: Sequence[int]
+    controlled: Sequence[int]
+    soft: Sequence[SoftLimits]
+    operating_point: Sequence[float]
     references: Sequence[PortChannel]
     plausible_references: Sequence[tuple[float, float]]
     fallbacks: Sequence[PortChannel]
     targets: Sequence[PortChannel]
 
 
-def linear_mpc(controller: MPCController) -> LinearMPC:
+def exported_mpc(controller: MPCController) -> ExportedMPC:
     """Of a controller.
 
     Raises:
-        GalenicError: its law is no linear one.
+        GalenicError: its law, or what the law does, cannot be exported.
     """
     law, border = controller.law, controller.border
-    if not isinstance(law, LinearLaw):
-        raise GalenicError(
-            f"a controller with a {type(law).__name__} cannot be exported as C",
-            cure="export it with --python, or one with 'surrogate:', a linear model",
-        )
     inputs, outputs = border.wiring.inputs, border.wiring.outputs
-    points = [y.operating_point for y in law._surrogate.outputs]
-    tracked = [y.index for y in law._objective.tracked]
+    points = list(border.operating_point)
+    if isinstance(law, LinearLaw):
+        tracked = [y.index for y in law._objective.tracked]
+        controlled = [y.index for y in law._objective.outputs]
+        soft = [SoftLimits(y.index, y.limits, y.scale) for y in law._objective.limited]
+        delays = [m.delay * border.period for m in law.estimator._measurements]
+    elif isinstance(law, NonlinearLaw):
+        refuse_what_is_not_exported(law)
+        tracked = [law.model.output_index(c.output) for c in law.specification.tracked]
+        controlled, soft = list(border.controlled), []
+        delays = [c.delay * border.period for c in law.estimator.channels]
+    else:
+        raise GalenicError(
+            f"a controller with a {type(law).__name__} cannot be exported as C", cure="export it with --python"
+        )
     measured = [
         MeasuredPort(
             _channel(inputs[c.index], c, points[c.output]),
@@ -78,15 +121,20 @@ def linear_mpc(controller: MPCController) -> LinearMPC:
         )
         for c in border.measured
     ]
-    return LinearMPC(
+    return ExportedMPC(
         law,
         border.period,
         border.estimate_after,
         border.start_after,
         np.array(border.start),
         measured,
+        delays,
         border.rules,
-        _references(law, border),
+        tracked,
+        controlled,
+        soft,
+        points,
+        _references(border, tracked),
         [(points[i] - _FAR * border.sizes[i], points[i] + _FAR * border.sizes[i]) for i in tracked],
         [_channel(inputs[c.index], c, s) for c, s in zip(border.fallbacks, border.start, strict=True)],
         [_channel(outputs[c.index], c, s) for c, s in zip(border.targets, border.start, strict=True)],
@@ -98,15 +146,14 @@ def _channel(port: Port, channel: Channel, at: float) -> PortChannel:
     return PortChannel(port.name, port.unit or "1", start, channel.factor, channel.offset)
 
 
-def _references(law: LinearLaw, border: Border) -> list[PortChannel]:
-    """In the order of the objective's tracked outputs; the border has them in the order of the outputs."""
+def _references(border: Border, tracked: Sequence[int]) -> list[PortChannel]:
+    """In the law's order; the border has them in the order of the outputs."""
     ports, found = border.wiring.inputs, {}
-    tracked = sorted(law._objective.tracked, key=lambda y: y.index)
-    for y, reference in zip(tracked, border.references, strict=True):
+    for index, reference in zip(sorted(tracked), border.references, strict=True):
         offset = reference(np.zeros(len(ports)))  # affine in one input
         slopes = [reference(row) - offset for row in np.eye(len(ports))]
         place = int(np.argmax(np.abs(slopes)))
-        port, at = ports[place], law._surrogate.outputs[y.index].operating_point
+        port, at = ports[place], border.operating_point[index]
         start = float((at - offset) / slopes[place]) if port.start is None else port.start
-        found[y.index] = PortChannel(port.name, port.unit or "1", start, float(slopes[place]), float(offset))
-    return [found[y.index] for y in law._objective.tracked]
+        found[index] = PortChannel(port.name, port.unit or "1", start, float(slopes[place]), float(offset))
+    return [found[index] for index in tracked]

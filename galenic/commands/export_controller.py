@@ -74,7 +74,7 @@ def export_controller(
     PythonFMU: any law and engine, also do_mpc, on machines that have Python with these packages.
     """
     from controllers.export.build import build_controller_fmu, controller_model
-    from controllers.export.source import linear_mpc
+    from controllers.export.source import exported_mpc
     from cosim import load_scenario
     from cosim.system_builder import build_system
     from fmus import GalenicError
@@ -109,7 +109,7 @@ def export_controller(
     model = controller_model(
         called,
         f"Model predictive controller '{found.name}' of the scenario {loaded.name}",
-        linear_mpc(found),
+        exported_mpc(found),
     )
     for version in versions:
         with messages().status(f"Building {model.name} (FMI {version}.0) for {', '.join(names)}"):

@@ -16,7 +16,7 @@ from fmpy.validation import validate_fmu
 
 from controllers import quadratic_program
 from controllers.export.build import build_controller_fmu, controller_model
-from controllers.export.source import linear_mpc
+from controllers.export.source import exported_mpc
 from controllers.mpc import MPCController
 from controllers.operation.reasons import Mode, Rung, StepReason
 from cosim import Simulation, find_scenario, load_scenario
@@ -38,7 +38,7 @@ def the_mpc() -> MPCController:
 @pytest.fixture(scope="module")
 def fmus(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """The controller of the tablet line by FMI version, for this platform."""
-    model = controller_model("line_mpc", "The controller of the tablet line", linear_mpc(the_mpc()))
+    model = controller_model("line_mpc", "The controller of the tablet line", exported_mpc(the_mpc()))
     folder = tmp_path_factory.mktemp("export")
     return {fmi: build_controller_fmu(model, folder, fmi=fmi) for fmi in (2, 3)}
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from controllers.export.build import build_controller_fmu, controller_model
-from controllers.export.source import linear_mpc
+from controllers.export.source import exported_mpc
 from controllers.mpc import MPCController
 from cosim import load_scenario
 from cosim.system_builder import build_system
@@ -30,7 +30,7 @@ def everywhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     controller = build_system(load_scenario("tablet_line")).controllers["mpc"]
     assert isinstance(controller, MPCController)
     folder = tmp_path_factory.mktemp("platforms")
-    model = controller_model("line_mpc", "The controller of the tablet line", linear_mpc(controller))
+    model = controller_model("line_mpc", "The controller of the tablet line", exported_mpc(controller))
     names = {this_platform().fmi_name, *(n for n in RUNNERS if not missing(n))}
     return Path(fmpy.extract(str(build_controller_fmu(model, folder, platforms=names)), str(folder / "extracted")))
 

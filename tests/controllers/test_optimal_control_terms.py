@@ -8,11 +8,12 @@ from typing import Any
 import casadi
 import numpy as np
 import pytest
-from optimal_control_cases import ENGINES, converged_hpipm, pendulum, shared
+from optimal_control_cases import ENGINES, cases, converged_hpipm, pendulum, shared
 
 from controllers.optimal_control import (
     Answer,
     CasADiEngine,
+    DoMPCEngine,
     HPIPMEngine,
     IPOPTEngine,
     OptimalControlProblem,
@@ -395,3 +396,16 @@ def test_restarts_leave_a_local_optimum() -> None:
     for _ in range(6):
         hurried.solve(*start, budget=1e-7)
     assert hurried.improved == 0
+
+
+def test_the_tree_of_do_mpc_has_nearly_the_same_first_input() -> None:
+    pytest.importorskip("do_mpc", reason="do-mpc is an extra for development")
+    case = cases().CASES["bioreactor_tree"]()
+    ours = HPIPMEngine(case.problem, first_iterations=50)
+    theirs = DoMPCEngine(case.problem)
+    first = [e.solve(case.start, case.start_input, [0.0, 0.0], case.references(0)) for e in (ours, theirs)]
+    assert all(answer.usable for answer in first)
+    apart = np.abs(first[0].inputs[0] - first[1].inputs[0]) / case.problem.input_scale
+    assert apart.max() < 0.01
+    with pytest.raises(GalenicError, match="equally probable"):
+        DoMPCEngine(uncertain(move_limits=None))

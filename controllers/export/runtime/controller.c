@@ -130,14 +130,14 @@ static void execute(double t, double *x, const double *u, const double *p, doubl
         if (x[STARTED] > 0.5) {
             law_predict(x + LAW, previous, w);
         } else {
-            law_initialize(x + LAW, previous);
+            law_initialize(x + LAW, previous, t);
             memset(x + MISSED, 0, (REFERENCE - MISSED) * sizeof(double));
             x[ERRORS] = x[ERROR_COUNT] = 0;
             x[STARTED] = 1;
             x[SINCE] = t;
         }
         int complete = measure(t, x, u, w), held = refer(x, u, references), lost = !finite_all(N_LAW, x + LAW);
-        if (lost) law_initialize(x + LAW, previous);
+        if (lost) law_initialize(x + LAW, previous, t);
         if (t < x[SINCE] + p[START_PARAMETER] - ESTIMATE_AFTER - 1e-9) {
             reason = WAITING;
         } else if (lost || held == 2) {

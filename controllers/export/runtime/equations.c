@@ -29,5 +29,10 @@ typedef struct {
 } Limits;
 
 #include "quadratic_program.c"
+#ifdef NONLINEAR
+#include "functions.c"
+#include "nonlinear_law.c"
+#else
 #include "linear_law.c"
+#endif
 #include "controller.c"

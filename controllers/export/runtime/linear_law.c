@@ -26,7 +26,8 @@ static void law_outputs(const double *s, double *y) {
 static const double *law_disturbances(const double *s) { return s + N_X_MODEL; }
 
 /* at rest under the inputs u */
-static void law_initialize(double *s, const double *u) {
+static void law_initialize(double *s, const double *u, double t) {
+    (void)t;
     double moved[N_IN];
     for (int i = 0; i < N_IN; ++i) moved[i] = u[i] - INPUT_0[i];
     memset(s, 0, N_LAW * sizeof(double));
