@@ -103,7 +103,7 @@ def test_a_disturbance_moves_a_setpoint_that_nothing_drives(scenario, tmp_path):
         (LOOP.replace("gain: 3", "gian: 3"), 9, ["a loop needs a gain"]),
         (LOOP.replace("gain: 3", "gain: much"), 9, ["'much' is not a number"]),
         (LOOP.replace("gain", "period: 0.015, gain"), 9, ["not a multiple of the communication step"]),
-        (LOOP.replace("my_controllers.py:Loop", "pid"), 9, ["unknown controller type 'pid'"]),
+        (LOOP.replace("my_controllers.py:Loop", "pdi"), 9, ["unknown controller type 'pdi'"]),
         (LOOP.replace(":Loop", ":Lop"), 9, ["there is no class 'Lop'", "did you mean 'Loop'"]),
         (LOOP.replace(":Loop", ":NotAController"), 9, ["has no from_config"]),
         (LOOP.replace(":Loop", ":Misshapen"), 9, ["has 4 inputs but 'reads' names 1"]),
