@@ -128,7 +128,7 @@ class LinearLaw:
     @property
     def estimate(self) -> FloatArray:
         """Estimated outputs, shape (p,)."""
-        return self.estimator.outputs
+        return self._y0 + self._prediction.now @ self.estimator.state[: self._n]
 
     @property
     def estimate_std(self) -> FloatArray:

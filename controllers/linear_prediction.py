@@ -36,7 +36,7 @@ class LinearPrediction:
             rows[i + 1] = rows[i] @ a
             response[i + 1] = response[i] + rows[i] @ b
             variance[i + 1] = variance[i] + np.einsum("pi,ij,pj->p", rows[i], q, rows[i])
-        self._now = c
+        self.now = c
         self._rows = rows[ends].reshape(k * p, -1)
         self._variance = variance[ends]
         starts = np.concatenate([[0], ends[:-1]])
@@ -58,4 +58,4 @@ class LinearPrediction:
 
     def present_std(self, covariance: FloatArray) -> FloatArray:
         """Of the outputs now, shape (p,)."""
-        return np.asarray(np.sqrt(np.maximum(((self._now @ covariance) * self._now).sum(axis=1), 0.0)))
+        return np.asarray(np.sqrt(np.maximum(((self.now @ covariance) * self.now).sum(axis=1), 0.0)))
