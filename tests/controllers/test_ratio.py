@@ -80,6 +80,21 @@ def test_it_follows_a_supervisor_and_takes_over_within_its_move_limits() -> None
     assert abs(ratio.output_values[0] - 2.8) <= 0.02 + 1e-12
 
 
+def test_a_loop_above_is_told_what_it_can_have() -> None:
+    ratio = make(feeders={API: {"api_fraction": 0.944, "limits": [1.0, 4.0]}, EXCIPIENT: {"limits": [10.0, 30.0]}})
+    for total, blocked in ((27.12, 0.0), (60.0, 1.0), (5.0, -1.0), (27.12, 0.0)):
+        ratio.input_values[input_index(ratio, "total_mass_flow")] = total
+        ratio.do_step(0.0, 10.0)
+        assert output(ratio, "blocked") == blocked
+        assert output(ratio, "reachable") == pytest.approx(output(ratio, API) + output(ratio, EXCIPIENT))
+    moving = make(feeders={API: {"api_fraction": 0.944, "max_move": 0.01}, EXCIPIENT: {"max_move": 0.1}})
+    moving.do_step(0.0, 10.0)
+    moving.input_values[input_index(moving, "total_mass_flow")] = 35.0
+    moving.do_step(10.0, 10.0)
+    assert output(moving, "blocked") == 0.0  # on its way there, which is no limit
+    assert output(moving, "total") < 35.0
+
+
 def test_the_total_may_follow_a_level_loop() -> None:
     ratio = make(total_mass_flow="level_loop.value")
     assert "level_loop.value" in ratio.reads
