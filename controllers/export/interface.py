@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from controllers.export.c_tables import CTables, c_number, c_table
 from controllers.export.source import ExportedMPC
+from controllers.operation.checks import _CAP, _NOISE
 from controllers.operation.reasons import Rung, StepReason
 from fmus.slots import AT_EVENTS, BEFORE_THE_RUN, IN_CONTINUOUS_TIME, Slot
 from fmus.variable import Causality, Kind, Variable
@@ -92,6 +93,7 @@ def mpc_interface(mpc: ExportedMPC, tables: CTables) -> Interface:
     _shown(mpc, made)
     fades = math.exp(-mpc.period / mpc.rules.mismatch_time)
     tables.size(MISMATCH_FADES=fades, MISMATCH_SIGMAS=mpc.rules.mismatch_sigmas)
+    tables.size(MISMATCH_CAP=_CAP, NOISE_SIGMAS=_NOISE)
     tables.size(MISMATCH_STEPS_DOWN=int(mpc.rules.mismatch_steps_down))
     tables.size(N_SHOWN=len(made.outputs), PERIOD=mpc.period, ESTIMATE_AFTER=mpc.estimate_after)
     return made

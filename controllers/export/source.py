@@ -99,6 +99,10 @@ def exported_mpc(controller: MPCController) -> ExportedMPC:
     inputs, outputs = border.wiring.inputs, border.wiring.outputs
     points = list(border.operating_point)
     if isinstance(law, LinearLaw):
+        if law.region is not None:
+            raise GalenicError(
+                "a design space that is more than ranges cannot be exported as C", cure="export it with --python"
+            )
         tracked = [y.index for y in law._objective.tracked]
         controlled = [y.index for y in law._objective.outputs]
         soft = [SoftLimits(y.index, y.limits, y.scale) for y in law._objective.limited]

@@ -24,6 +24,7 @@ from cosim.system_builder import build_system
 from cosim.yaml_lines import read_yaml
 from fmus.check import check_fmu
 from fmus.check.verdict import Outcome
+from fmus.errors import GalenicError
 
 PERIOD = 10.0
 
@@ -276,6 +277,14 @@ def test_without_an_answer_it_holds_or_follows_the_fallback_inputs(fmus: dict[in
             assert fmu.get("failures") > 0
             assert fmu.get("active") == 0
             assert fmu.get(name) == pytest.approx(2.11 if follows else before, abs=1e-12)
+
+
+def test_a_region_of_setpoints_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    controller = the_mpc()
+    monkeypatch.setattr(controller.law, "region", object())
+    with pytest.raises(GalenicError, match="design space") as caught:
+        exported_mpc(controller)
+    assert "--python" in str(caught.value)
 
 
 @pytest.mark.parametrize("fmi", [2, 3])

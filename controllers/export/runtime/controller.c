@@ -32,7 +32,6 @@ enum {
 /* rungs of the ladder as `controllers.operation` counts them */
 enum { RUNG_SOLVED = 0, RUNG_FALLBACK = 4, RUNG_HOLD = 5 };
 
-#define NOISE_SIGMAS 6.0 /* a jump of so many standard deviations of the noise is no rate */
 
 static double clipped(double value, double low, double high) { return fmin(fmax(value, low), high); }
 
@@ -81,7 +80,7 @@ static int measure(double t, double *x, const double *u, double *w) {
     law_correct(x + LAW, values, fresh, innovations, w);
     x[ERRORS] *= MISMATCH_FADES, x[ERROR_COUNT] *= MISMATCH_FADES;
     for (int i = 0; i < N_MEASURED; ++i)
-        if (isfinite(innovations[i])) x[ERRORS] += pow(fmin(fabs(innovations[i]), 100), 2), ++x[ERROR_COUNT];
+        if (isfinite(innovations[i])) x[ERRORS] += pow(fmin(fabs(innovations[i]), MISMATCH_CAP), 2), ++x[ERROR_COUNT];
     return complete;
 }
 
