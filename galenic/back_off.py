@@ -38,7 +38,8 @@ class Watched:
         unit: of the signal; limits are in it too.
         low: lower limit, less back-off.
         high: upper limit, less back-off.
-        target: signal with the MPC's target; empty: the run's own mean is the centre.
+        wanted: signals with the MPC's target and its reference; the first that has a value is the centre, without any
+            it is the run's own mean.
     """
 
     name: str
@@ -46,7 +47,7 @@ class Watched:
     unit: str
     low: float
     high: float
-    target: str = ""
+    wanted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,9 @@ def closed_loop(name: str, scenario: Scenario, overrides: Sequence[str], allowed
                 continue
             here = known.in_unit(ports[signal].unit)
             labels = (signal, signal.rpartition(".")[2])
-            target = next((t for t in (f"{controller}.{label}.target" for label in labels) if t in ports), "")
-            watched.append(Watched(key, signal, here.unit, here.min, here.max, target))
+            wanted = [f"{controller}.{label}.{what}" for what in ("target", "reference") for label in labels]
+            shown = tuple(name for name in wanted if name in ports)
+            watched.append(Watched(key, signal, here.unit, here.min, here.max, shown))
     if not watched:
         raise GalenicError(
             f"the design space '{file.name}' has no critical quality attribute that the scenario has",
@@ -195,7 +197,7 @@ def evaluate(plan: ClosedLoop, seed: int) -> ClosedRun | None:
     with Simulation(scenario, seed=seed) as simulation:
         index, ports = simulation.system.index, simulation.system.ports
         columns = [index[w.signal] for w in plan.watched]
-        targets = [index.get(w.target, -1) for w in plan.watched]
+        targets = [[index[name] for name in w.wanted] for w in plan.watched]
         setpoints = [n for n in space.hard_ranges(list(index)) if n in index]
         units = [ports[n].unit for n in setpoints]
         places = [index[n] for n in setpoints]
@@ -212,7 +214,7 @@ def evaluate(plan: ClosedLoop, seed: int) -> ClosedRun | None:
                     break
                 signals = simulation.signals
                 rows[step, : len(columns)] = signals[columns]
-                rows[step, len(columns) :] = [signals[t] if t >= 0 else math.nan for t in targets]
+                rows[step, len(columns) :] = [_first(signals[wanted]) for wanted in targets]
                 if step >= first and places:
                     margins.append(_margin(space, setpoints, units, signals[places]))
         except GalenicError as failure:
@@ -235,6 +237,12 @@ def evaluate(plan: ClosedLoop, seed: int) -> ClosedRun | None:
         min(margins, default=math.nan),
         error,
     )
+
+
+def _first(values: FloatArray) -> float:
+    """The first that is a number; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(known[0]) if len(known) else math.nan
 
 
 def _margin(space: DesignSpace, names: Sequence[str], units: Sequence[str], values: FloatArray) -> float:
