@@ -1,7 +1,7 @@
 """Latency of the optimal control engines in closed loop, beside do-mpc with its defaults.
 
     python benchmarks/control_latency.py [bioreactor tablet bioreactor_tree bioreactor_neural]
-        [--steps 260] [--block 20] [--seed 1] [--long 100000] [--scenarios tablet_line cho_fed_batch_mpc ...]
+        [--engines acados "C, one iteration"] [--steps 260] [--block 20] [--seed 1] [--long 100000] [--scenarios tablet_line cho_fed_batch_mpc ...]
 
 Every engine controls a plant of its own, with the same noise; the plant differs from the model. They take turns in
 blocks of steps, so that what else the machine does falls on all of them; with ``--block 1`` each finds the caches
@@ -49,7 +49,7 @@ ENGINES: dict[str, tuple[Sequence[int], Callable[..., Engine]]] = {
     YARDSTICK: (UNIFORM, DoMPCEngine),
     "do-mpc, scaled": (UNIFORM, lambda problem: DoMPCEngine(problem, scaled=True)),
     REFERENCE: (UNIFORM, IPOPTEngine),
-    "IPOPT, Radau collocation": (UNIFORM, lambda problem: IPOPTEngine(problem, collocation=True, tolerance=1e-5)),
+    "IPOPT, Radau collocation": (UNIFORM, lambda problem: IPOPTEngine(problem, collocation=2, tolerance=1e-5)),
     "sqpmethod + hpipm, one iteration": (UNIFORM, CasADiEngine),
     "C, converged": (UNIFORM, lambda problem: HPIPMEngine(problem, iterations=20)),
     "C, one iteration": (UNIFORM, HPIPMEngine),
@@ -127,10 +127,12 @@ class Judge:
         return self.roll_out(x, before, values, inputs).cost, best.cost
 
 
-def loops_of(name: str) -> list[Loop]:
+def loops_of(name: str, chosen: Sequence[str]) -> list[Loop]:
     """Every engine, built twice: with nothing in the cache, and again."""
     made = []
     for label, (grid, engine) in ENGINES.items():
+        if chosen and label not in (YARDSTICK, REFERENCE) and not any(part in label for part in chosen):
+            continue
         case = CASES[name](grid)
         tree, discrete = case.problem.scenarios is not None, case.problem.discrete
         if (tree and ("sqpmethod" in label or "acados" in label)) or (discrete and "Radau" in label):
@@ -148,9 +150,9 @@ def loops_of(name: str) -> list[Loop]:
     return made
 
 
-def run(name: str, steps: int, block: int, seed: int) -> list[Loop]:
+def run(name: str, steps: int, block: int, seed: int, chosen: Sequence[str]) -> list[Loop]:
     """The closed loops, in turns."""
-    loops, judge = loops_of(name), Judge(CASES[name]())
+    loops, judge = loops_of(name, chosen), Judge(CASES[name]())
     draws = np.random.default_rng(seed).standard_normal((steps, len(loops[0].state)))
     for first in range(0, steps, block):
         for loop in loops:
@@ -308,6 +310,7 @@ def main() -> None:
     parser.add_argument("--block", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--long", type=int, default=0, metavar="N", help="instead: N steps of the engine in C")
+    parser.add_argument("--engines", nargs="+", default=(), metavar="PART", help="those with such a part in their name")
     parser.add_argument("--scenarios", nargs="+", metavar="NAME", help="instead: the laws of these scenarios")
     parser.add_argument("--hours", type=float, default=24.0, help="of each scenario's plant")
     chosen = parser.parse_args()
@@ -322,7 +325,7 @@ def main() -> None:
         else:
             if acados_template() is None:
                 print("acados_template is not installed: acados is not measured")
-            report(name, run(name, chosen.steps, chosen.block, chosen.seed))
+            report(name, run(name, chosen.steps, chosen.block, chosen.seed, chosen.engines))
 
 
 if __name__ == "__main__":

@@ -190,7 +190,8 @@ class _ProgramEngine:
         }
         solver = program.warm if "lam_g0" in guess else program.cold
         answer, stats = solver(**given, **guess), solver.stats()
-        if solver is not program.cold and _STATUS.get(str(stats["return_status"]), Status.FAILED) is Status.FAILED:
+        started_far = _STATUS.get(str(stats["return_status"]), Status.FAILED) in (Status.FAILED, Status.ITERATED)
+        if solver is not program.cold and started_far:
             answer, stats = program.cold(**given, x0=guess["x0"]), program.cold.stats()
         found = {name: np.asarray(value, dtype=np.float64).ravel() for name, value in answer.items()}
         return found, str(stats["return_status"]), int(stats["iter_count"])
@@ -352,6 +353,6 @@ class IPOPTEngine(_ProgramEngine):
         # the bounds of fixed variables are equalities, and no bound is relaxed: answers are compared to the bounds
         ipopt |= {"bound_relax_factor": 0.0, "honor_original_bounds": "yes"}
         pushes = ("bound_push", "bound_frac", "slack_bound_push", "slack_bound_frac", "mult_bound_push")
-        warm: dict[str, Any] = {"warm_start_init_point": "yes", "mu_init": 1e-3}
+        warm: dict[str, Any] = {"warm_start_init_point": "yes", "mu_init": 1e-3, "max_iter": min(self._iterations, 40)}
         warm |= {f"warm_start_{name}": 1e-4 for name in pushes}
         return _Program(made, "ipopt", {"print_time": False, "error_on_fail": False, "ipopt": ipopt}, warm)

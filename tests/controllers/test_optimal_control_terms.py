@@ -227,12 +227,12 @@ def test_an_engine_goes_on_from_a_snapshot_bit_identically(engine: str) -> None:
         make(pendulum(grid=(1,) * 3)).recall(kept)
 
 
-@pytest.mark.parametrize("blocks", [None, (1, 2, 4)])
+@pytest.mark.parametrize("blocks", [None, (1, 2)])
 @pytest.mark.parametrize("unrolled", [0, 12])
 def test_many_substeps_are_calls_of_one_function_with_the_same_result(
     blocks: Any, unrolled: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problem = pendulum(grid=(1, 2, 3, 4, 5), substeps=3, blocks=blocks)
+    problem = pendulum(grid=(1, 2, 3), substeps=3, blocks=blocks)
     inline = converged_hpipm(problem).solve(*START)
     monkeypatch.setattr("controllers.optimal_control.stage_functions.CHAINED", 10)
     monkeypatch.setattr("controllers.optimal_control.stage_functions.UNROLLED", unrolled)
