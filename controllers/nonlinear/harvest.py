@@ -12,8 +12,11 @@ from controllers.nonlinear.native import evaluation
 from controllers.nonlinear.specification import Batch
 from cosim.component import FloatArray
 
-#: Candidates over what remains, and the share of the way to the best one that is gone in one solve.
-_CANDIDATES, _SHARE = 120, 0.5
+#: Candidates over what remains; the share of the way to the best one that is gone in one solve, and at most how much of
+#: what remains, as one plan that is not quite converged should not overturn it.
+_CANDIDATES, _SHARE, _MOST = 120, 0.5, 0.03
+#: Limits count as left beyond this share of the output's scale: exact penalties are kept to a solver's tolerance.
+_TOLERANCE = 0.02
 
 
 class HarvestChooser:
@@ -24,9 +27,9 @@ class HarvestChooser:
 
         J(T) = economic terms and left limits until T + cost of the end at T - value_per_hour T
 
-    Deviations from references on the way do not count: their weights are means to an end, and between the stages of a
-    coarse grid the plan does not see them. Half of the way a solve keeps both halves together. A batch that is due is
-    not put off.
+    Deviations from references on the way do not count: their weights are means to an end, and under held inputs they
+    would grow beyond the plan's end. Limits count as the plan sees them, at its nodes. Half of the way a solve, and no
+    more than a small part of what remains, keeps both halves together. A batch that is due is not put off.
 
     Args:
         formulation: model and specification, with a batch.
@@ -42,14 +45,15 @@ class HarvestChooser:
         y = model.measure(x, u)
         share = h / model.period
         running, end = f._economics(y, u[f.manipulated], share)
+        left = ca.SX(0)
         for i, c in enumerate(s.tracked):
             error = (y[model.output_index(c.output)] - r[i]) / c.scale
             end += c.terminal_weight / 2 * error**2
         for c in s.controlled:
             value = y[model.output_index(c.output)]
             for over in (c.limits[0] - value, value - c.limits[1]):
-                running += share * c.price * ca.fmax(over, 0) / c.scale
-        path = ca.Function("path", [x, u, r, h], [model.advance(x, u, h), running, end])
+                left += share * c.price * ca.fmax(over / c.scale - _TOLERANCE, 0)
+        path = ca.Function("path", [x, u, r, h], [model.advance(x, u, h), running, end, left])
         self._step = evaluation(path, native=native)
 
     def choose(
@@ -78,7 +82,7 @@ class HarvestChooser:
             return min(max(harvest, self.batch.earliest), self.batch.latest)
         count = max(_CANDIDATES, math.ceil((high - now) / resolution))
         step = (high - now) / count
-        a, costs = self._step.arguments, np.full(count + 1, np.inf)
+        a, costs, left = self._step.arguments, np.full(count + 1, np.inf), np.zeros(count + 1)
         a[0][:], a[2][:], a[3][0] = state, references, step
         total = 0.0
         for i in range(count + 1):
@@ -90,11 +94,23 @@ class HarvestChooser:
             if low - 1e-9 <= time:
                 costs[i] = total + end - self.batch.value_per_hour * time / 3600.0
             total += float(self._step.results[1][0])
+            left[i] = self._step.results[3][0]
             a[0][:] = self._step.results[0]
         if not np.isfinite(costs).any():
             return harvest
+        costs += _seen_at_nodes(left, step, ends)
         best = now + step * _refined(costs, int(np.argmin(costs)))
-        return float(np.clip(harvest + _SHARE * (best - harvest), low, high))
+        most = _MOST * (high - now)
+        return float(np.clip(harvest + np.clip(_SHARE * (best - harvest), -most, most), low, high))
+
+
+def _seen_at_nodes(rate: FloatArray, step: float, ends: FloatArray) -> FloatArray:
+    """The sum of a rate over steps until each candidate; the rate as a plan sees it, straight between its nodes."""
+    last = ends[-1] - (ends[-2] if len(ends) > 1 else 0.0)
+    times = step * np.arange(len(rate))
+    nodes = np.r_[0.0, ends, np.arange(ends[-1] + last, times[-1] + last, max(last, step))]
+    seen = np.interp(times, nodes, np.interp(nodes, times, rate))
+    return np.asarray(np.r_[0.0, np.cumsum((seen[1:] + seen[:-1]) / 2.0)])
 
 
 def _refined(costs: FloatArray, best: int) -> float:
