@@ -77,6 +77,7 @@ def identify(
     file = out or Path(f"{scenario.name}_surrogate.yaml")
     file.parent.mkdir(parents=True, exist_ok=True)
     provenance: dict[str, Any] = {
+        "command": _command(target, method, excitation, runs, validations, duration, seed),
         "scenario": scenario.name,
         "scenario_file": _relative(plan.scenario, file),
         "scenario_sha256": hashlib.sha256(scenario.text.encode()).hexdigest(),
@@ -141,6 +142,17 @@ def _plan(
     if changed.method in ("narx", "neural") and changed.excitation == "steps":
         raise GalenicError(f"method {changed.method} learns nothing from single steps", cure="use levels, lhs or prbs")
     return changed
+
+
+def _command(target: str, *given: str | int | None) -> str:
+    """What was typed, without where to."""
+    names = ("method", "excitation", "runs", "validations", "duration", "seed")
+    parts = [
+        f"--{name} '{value}'" if " " in str(value) else f"--{name} {value}"
+        for name, value in zip(names, given, strict=True)
+        if value is not None
+    ]
+    return " ".join(["galenic identify", Path(target).as_posix(), *parts])
 
 
 def _relative(path: Path, file: Path) -> str:
