@@ -191,7 +191,8 @@ def summary(s: Mapping[str, Any]) -> Iterator[RenderableType]:
     if s["binding"]:
         yield Text("What bound the first move most often", "bold")
         for c in s["binding"][:8]:
-            yield Text(f"  {c['name']}: {c['kind']}, {c['side']} side, {c['steps']} step{'s' if c['steps'] > 1 else ''}")
+            steps = f"{c['steps']} step" + ("s" if c["steps"] > 1 else "")
+            yield Text(f"  {c['name']}: {c['kind']}, {c['side']} side, {steps}")
     for event in s["events"][:_MOST]:
         yield Text(f"{clock_text(event['t'])}  advice {event['number']} {event['what']}")
 

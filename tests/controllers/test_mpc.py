@@ -269,7 +269,7 @@ def test_two_runs_are_the_same_but_for_the_solve_time(files: Path) -> None:
 
 @pytest.mark.parametrize("solver", ["osqp", "hpipm"])
 def test_other_solvers_agree(files: Path, solver: str) -> None:
-    plant = {"density": 1.03, "strength": 0.95}
+    plant: dict[str, Any] = {"density": 1.03, "strength": 0.95}
     daqp, other = (run(controller(files, solver=s), SyntheticLine(**plant), 60) for s in ("daqp", solver))
     np.testing.assert_allclose(other["press.tablet_weight"], daqp["press.tablet_weight"], rtol=1e-4)
 
