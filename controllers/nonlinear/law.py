@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,48 +19,17 @@ from controllers.nonlinear.binding import active_constraints
 from controllers.nonlinear.disturbances import check_disturbances, default_disturbances
 from controllers.nonlinear.formulation import Formulation
 from controllers.nonlinear.harvest import HarvestChooser
-from controllers.nonlinear.horizon import Horizon, Profile, spaced
+from controllers.nonlinear.horizon import Horizon, Profile
+from controllers.nonlinear.options import LawOptions
 from controllers.nonlinear.planner import Planner
 from controllers.nonlinear.prediction import Predictor
 from controllers.nonlinear.specification import Specification
+from controllers.nonlinear.start import settled
 from controllers.nonlinear.steady_target import SteadyTarget, SteadyTargetOptimizer
 from controllers.operation.law import LawDisturbance, LawInput, LawOutput, Outcome, Plan
 from cosim.component import FloatArray
 
-
-@dataclass(frozen=True)
-class LawOptions:
-    """How a law computes.
-
-    Args:
-        grid: stage lengths in periods; of a batch only their number counts.
-        integration_step: longest integration step in s; None: the model's own, in a batch such that the longest stage
-            has four.
-        engine: see `controllers.nonlinear.engines`.
-        passes: iterations of the engine a solve, each judged by the objective; None: 1, or 5 with economic terms.
-        estimator: ``ekf`` or ``mhe``.
-        window: of MHE, in periods.
-        memory: how old a value may be, in periods.
-        start: state that an estimator begins with; None: at rest under the inputs in force.
-        from_zero: ``start`` is the state at the time 0; an estimator that begins later begins where the model goes from
-            there under the inputs then in force.
-        start_std: its standard deviations; None: a tenth of the nominals.
-        target: whether a steady target is sought; None: where the horizon recedes.
-        spread: whether predictions carry their standard deviation.
-    """
-
-    grid: Sequence[int] = field(default_factory=lambda: spaced(30))
-    integration_step: float | None = None
-    engine: str = "hpipm"
-    passes: int | None = None
-    estimator: str = "ekf"
-    window: int = 10
-    memory: int = 0
-    start: FloatArray | None = None
-    start_std: FloatArray | None = None
-    from_zero: bool = False
-    target: bool | None = None
-    spread: bool = True
+__all__ = ["LawOptions", "NonlinearLaw"]
 
 
 class NonlinearLaw:
@@ -107,7 +76,7 @@ class NonlinearLaw:
         self._known = {k.input: k for k in s.known}
         self._profiles = {k.input: Profile(k.times, k.values) for k in s.known}
         start_inputs = self._operating(process)
-        start = self._settled(process, start_inputs, 0.0)
+        start = settled(process, start_inputs, o.start)
         span = float(self._horizon.durations(s.batch.duration if s.batch else math.inf).sum())
         if disturbances is None:
             disturbances = default_disturbances(process, channels, start, start_inputs, span)
@@ -154,22 +123,24 @@ class NonlinearLaw:
 
     def _describe(self, process: Process) -> None:
         s = self.specification
-        self.inputs = tuple(LawInput(u.input, u.unit, *u.bounds, u.max_move) for u in s.manipulated)
+        self.inputs: Sequence[LawInput] = tuple(LawInput(u.input, u.unit, *u.bounds, u.max_move) for u in s.manipulated)
         controlled = {c.output: c for c in s.controlled}
-        self.outputs = tuple(
+        self.outputs: Sequence[LawOutput] = tuple(
             LawOutput(y.name, y.unit, c.limits, c.tracked, c.rank)
             if (c := controlled.get(y.name)) is not None
             else LawOutput(y.name, y.unit)
             for y in process.outputs
         )
         n = len(process.states)
-        self.disturbances = tuple(LawDisturbance(d.name, d.unit) for d in self.model.states[n:])
+        self.disturbances: Sequence[LawDisturbance] = tuple(
+            LawDisturbance(d.name, d.unit) for d in self.model.states[n:]
+        )
         #: what a plan decides beside inputs: name, unit, start
-        self.decisions: tuple[tuple[str, str, float], ...] = ()
+        self.decisions: Sequence[tuple[str, str, float]] = ()
         if s.batch is not None:
-            self.decisions += (("harvest_time", "s", s.batch.duration), ("time_to_harvest", "s", s.batch.duration))
+            self.decisions = (("harvest_time", "s", s.batch.duration), ("time_to_harvest", "s", s.batch.duration))
         if self._target is not None:
-            self.decisions += (("target", "1", 0.0),)
+            self.decisions = (*self.decisions, ("target", "1", 0.0))
 
     @property
     def engine(self) -> str:
@@ -211,7 +182,8 @@ class NonlinearLaw:
         self._harvest = self.specification.batch.duration if self.specification.batch else math.inf
         full = self._f.full_inputs(inputs, self._others(time, time))
         n = len(process.states)
-        state = self._settled(process, full, time)
+        elapsed = round(time / process.period) if o.from_zero and math.isfinite(time) else 0
+        state = settled(process, full, o.start, elapsed)
         std = 0.1 * self.model.nominal[:n] if o.start_std is None else np.asarray(o.start_std, dtype=np.float64)
         for i, one in enumerate(process.states):
             if one.name == "time":
@@ -429,22 +401,6 @@ class NonlinearLaw:
                 result[:, i] = self._profiles[name].mean(starts, stops)
         return result
 
-    def _settled(self, process: Process, inputs: FloatArray, time: float) -> FloatArray:
-        """Where the process comes to under inputs until ``time``, or to rest where no start is known."""
-        nominal, start = np.array([x.nominal for x in process.states]), self.options.start
-        low, high = (np.array([getattr(x, side) for x in process.states]) for side in ("low", "high"))
-        state = np.clip(nominal if start is None else np.asarray(start, dtype=np.float64), low, high)
-        elapsed = round(time / process.period) if self.options.from_zero else 0
-        for _ in range(_LONGEST if start is None else min(_LONGEST, elapsed)):
-            found = process.step(state, inputs, [v for _, v in process.parameters])
-            after: FloatArray = np.asarray(found, dtype=np.float64).ravel()
-            if not np.isfinite(after).all() or (np.abs(after) > 1e3 * nominal).any():
-                break
-            moved, state = np.abs((after - state) / nominal).max(initial=0.0), np.clip(after, low, high)
-            if moved < 1e-9:
-                break
-        return np.asarray(state)
-
     # ---- memory ------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Any]:
@@ -476,6 +432,4 @@ _PATH = 300
 _FAR = 1e3
 #: Integration steps in the longest stage of a batch, where nobody says.
 _STEPS = 4
-#: Periods over which the model is run to where it starts.
-_LONGEST = 3000
 _OUTCOME = {"INFEASIBLE": Outcome.INFEASIBLE, "FAILED": Outcome.FAILED, "NOT_FINITE": Outcome.NOT_FINITE}

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
-from controllers.base import Config, Key, Quantity, is_signal, port_of, positive, quantity, unit_factor
+from controllers.base import Key, Quantity, is_signal, port_of, positive, quantity, unit_factor
 from controllers.design_space_constraint import RegionConstraint, region_constraint
 from controllers.estimation.channels import Channel
 from controllers.estimation.model import DisturbanceState, Kind
+from controllers.nonlinear.config import NonlinearDisturbanceConfig, NonlinearSection
 from controllers.nonlinear.engines import ENGINES
 from controllers.nonlinear.horizon import spaced
 from controllers.nonlinear.law import LawOptions, NonlinearLaw
@@ -27,11 +26,13 @@ from controllers.nonlinear.specification import (
     ScenarioTree,
     Specification,
 )
-from controllers.operation.section import CommonConfig, ControlledConfig, ManipulatedConfig, SectionReader, load_file
+from controllers.operation.section import SectionReader, load_file
 from controllers.surrogate import SurrogateInput, SurrogateOutput
 from controllers.surrogates import SurrogateModel, load_model
 from cosim.component import ControllerContext, Port
 from fmus.errors import GalenicError, nearest
+
+__all__ = ["LawModel", "NonlinearSection", "build", "reader"]
 
 #: What becomes of limits beyond the training range.
 _OUTSIDE = {"linear": "widen", "mechanistic": "widen"}
@@ -39,97 +40,6 @@ _OUTSIDE = {"linear": "widen", "mechanistic": "widen"}
 _SCALE = 0.1
 #: Relative standard deviation of the start, where nobody gave one, and its floor as a share of the nominal.
 _START, _FLOOR = 0.1, 0.01
-
-
-class NonlinearControlledConfig(ControlledConfig):
-    """As of every law, and the weight of the deviation at the end of the horizon alone; ``weight`` may be 0 then."""
-
-    weight: float = Field(default=1.0, ge=0.0)
-    terminal_weight: float = Field(default=0.0, ge=0.0)
-
-
-class NonlinearManipulatedConfig(ManipulatedConfig):
-    """As of every law, and how often it may change where that is less often than the law is executed."""
-
-    every: Quantity | None = None
-
-
-class NonlinearDisturbanceConfig(Config):
-    """An integrating disturbance: ``on`` an input, ``on_output``, on the ``rate`` of a state, or of a ``parameter``."""
-
-    on: str | None = None
-    on_output: str | None = None
-    rate: str | None = None
-    parameter: str | None = None
-    wander: Quantity | None = None
-    limits: tuple[float | None, float | None] | None = None
-
-
-class EconomicConfig(Config):
-    """What ``per`` of a signal is worth (negative: what it costs): over the horizon (for an hour), or at its end."""
-
-    value: float
-    per: Quantity | None = None
-    at: Literal["running", "end"] = "running"
-
-
-class BatchConfig(Config):
-    """A horizon that ends with the batch; with ``min_harvest`` and ``max_harvest`` its end is a decision."""
-
-    duration: Quantity
-    min_harvest: Quantity | None = None
-    max_harvest: Quantity | None = None
-    value_per_hour: float = 0.0
-
-
-class KnownConfig(Config):
-    """An input that others decide: a ``profile`` of [time, value], held between, or a ``signal``, held from now on."""
-
-    profile: list[tuple[Quantity, Quantity]] | None = None
-    signal: str | None = None
-
-
-class InitialConfig(Config):
-    """A state when the estimator begins, in the state's unit; without any the model's start is that at the time 0."""
-
-    value: float | None = None
-    std: float | None = Field(default=None, ge=0.0)
-
-
-class ScenarioConfig(Config):
-    """What may be instead of what the model says: what is added to parameters, inputs or outputs (% of their value)."""
-
-    probability: float = Field(gt=0.0, le=1.0)
-    changes: dict[str, Quantity] = Field(min_length=1)
-
-
-class NonlinearSection(CommonConfig):
-    """The section of a scenario file: ``type: mpc`` with ``model:``.
-
-    ``outside_domain``: limits beyond the model's training range are refused, or predictions there widened; by default
-    the first for models from data that are not linear, the second for the others.
-    """
-
-    model: str
-    controlled: dict[str, NonlinearControlledConfig] = Field(default_factory=dict)  # type: ignore[assignment]
-    manipulated: dict[str, NonlinearManipulatedConfig | None] = Field(default_factory=dict)  # type: ignore[assignment]
-    engine: str = "hpipm"
-    passes: int | None = Field(default=None, ge=1)
-    estimator: Literal["ekf", "mhe"] = "ekf"
-    window: int = Field(default=10, ge=1)
-    memory: Quantity | None = None
-    prediction_horizon: Quantity | None = None
-    grid: list[int] | None = None
-    integration_step: Quantity | None = None
-    disturbances: list[NonlinearDisturbanceConfig] | None = None
-    economic: dict[str, EconomicConfig] = Field(default_factory=dict)
-    batch: BatchConfig | None = None
-    known: dict[str, KnownConfig] = Field(default_factory=dict)
-    initial: dict[str, InitialConfig] = Field(default_factory=dict)
-    target: bool | None = None
-    scenario_tree: list[ScenarioConfig] = Field(default_factory=list)
-    robust_horizon: int = Field(default=1, ge=1)
-    outside_domain: Literal["refuse", "widen"] | None = None
 
 
 @dataclass(frozen=True)

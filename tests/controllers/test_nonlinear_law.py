@@ -21,7 +21,7 @@ from controllers.nonlinear.specification import (
     ScenarioTree,
     Specification,
 )
-from controllers.operation.law import ControlLaw, Outcome
+from controllers.operation.law import ControlLaw, Outcome, Plan
 
 PLANT = [0.27, 0.45]  # maximum growth rate and yield; the model has 0.3 and 0.5
 FEED = Manipulated("feed", (0.05, 0.28), 0.1, "1/h", max_move=0.03, weight_move=0.05)
@@ -113,18 +113,20 @@ def test_predictions_carry_an_uncertainty_that_holds() -> None:
     """On a plant like the model, one-step predictions are inside two standard deviations about as often as stated."""
     law, process, rng = chemostat(), culture().process, np.random.default_rng(4)
     u, x, inside = np.array([0.15]), np.array([22.5, 5.0, 2.25]), []
+    plan: Plan | None = None
     law.initialize(0.0, u)
     nominal = [v for _, v in process.parameters]
     for k in range(150):
         y = process.measure(x, u, nominal).full().ravel()
-        if k:
+        if plan is not None:
             law.predict(u)
-            inside.append(abs(y[1] - plan.outputs[0, 1]) < 2.0 * plan.outputs_std[0, 1])  # noqa: F821
+            inside.append(abs(y[1] - plan.outputs[0, 1]) < 2.0 * plan.outputs_std[0, 1])
         law.correct(np.array([y[1], y[0]]) + np.array([0.05, 0.3]) * rng.normal(size=2))
         plan = law.solve(k * HOUR, u, np.array([4.0]))
         u = plan.inputs[0]
         x = process.step(x, u, nominal).full().ravel() + np.array([0.1, 0.05, 0.005]) * rng.normal(size=3)
         x = np.maximum(x, 0.0)
+    assert plan is not None
     assert 0.85 < np.mean(inside) <= 1.0
     assert (np.diff(plan.outputs_std[:, 1]) > -1e-3).all()
 
