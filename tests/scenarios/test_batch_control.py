@@ -1,4 +1,4 @@
-"""The batch and perfusion scenarios under predictive control: each loads, its MPC is in force and holds what it should."""
+"""Batches and perfusion under predictive control: each loads, its MPC is in force and holds what it should."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_the_schedule_feeds_in_boluses() -> None:
     with Simulation(load_scenario("cho_inoculum_bolus", ["duration=5 d"]), seed=1) as simulation:
         index = simulation.system.index["glucose_tank.flow_setpoint"]
         flows = []
-        for _ in range(round(5 * 24 * 12)):
+        for _ in range(5 * 24 * 12):
             simulation.step()
             flows.append(simulation.signals[index])
     fed = np.array(flows) > 0.0
@@ -60,10 +60,8 @@ def test_the_perfusion_rate_holds_glucose(name: str, tmp_path: Path) -> None:
 def test_sugar_and_precursor_are_fed_by_the_mpc_of_the_penicillin_batch(tmp_path: Path) -> None:
     scenario = load_scenario("penicillin_batch_mpc", ["duration=84 h"])
     results = simulate(scenario, out=tmp_path / "run", seed=1)
-    frame = results.frame(
-        ["fermenter.paa_concentration", "fermenter.sugar_feed", "recipe.fermenter.sugar_feed", "mpc.active"]
-        + ["mpc.failures"]
-    )
+    signals = ["fermenter.paa_concentration", "fermenter.sugar_feed", "recipe.fermenter.sugar_feed"]
+    frame = results.frame([*signals, "mpc.active", "mpc.failures"])
     assert frame["mpc.active"].iloc[-1] == 1.0
     assert frame["mpc.failures"].iloc[-1] == 0.0
     late = frame[frame.index > 74 * 3600]
