@@ -43,16 +43,16 @@ is a new value (a counter). Without a counter from the plant set another number 
 finite (NaN), out of range, frozen or too fast, as the table of measurements says, is left out and the model's
 prediction stands for it.
 
-Until ``start_after`` it only estimates. Without an answer (``active`` false, ``status`` says why) the outputs are the
+``mode`` is 0 off, 1 shadow, 2 advisory, 3 closed; its outputs are its answers where it is closed. Until
+``start_after`` it only estimates. Without an answer (``active`` false, ``status`` says why) the outputs are the
 ``fallback.`` inputs if ``fallback_connected`` is set, else the last values; always within the bounds. The moves are
 limited by ``max_move`` in each period while it is active. References, bounds, move limits and soft limits may be
 changed between steps; weights, horizons and the model are compiled in.
 
 A state of the FMU (get, set, serialise) is everything the controller knows. Instances share nothing.
 
-It does not have what `galenic run` has around a control law: modes and advice, a deadline, plans with limits relaxed
-by rank, the last plan shifted on, a linear backup, the safe state, and the record of each
-step.
+It does not have what `galenic run` has around a control law: advice that waits for a person, a deadline, plans with
+limits relaxed by rank, the last plan shifted on, a linear backup, the safe state, and the record of each step.
 """
 
 
@@ -75,8 +75,8 @@ def controller_page(name: str, description: str, mpc: ExportedMPC, slots: list[S
     contents = "".join(f'<li><a href="#{key}">{title}</a></li>' for key, title, _ in sections)
     body = "\n".join(f'<section id="{key}">\n<h2>{title}</h2>\n{text}\n</section>' for key, title, text in sections)
     line = (
-        f"FMI {fmi}.0 Co-Simulation, executed every {mpc.period:g} s; {len(mpc.targets)} manipulated inputs, "
-        f"{len(mpc.measured)} measurements"
+        f"FMI {fmi}.0 Co-Simulation, executed every {mpc.period:g} s; manipulated inputs: {len(mpc.targets)}, "
+        f"measurements: {len(mpc.measured)}"
     )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'

@@ -20,7 +20,9 @@ EPILOG = """Examples:
 
     galenic export-controller my_line.yaml --controller mpc --name line_mpc
 
-    galenic export-controller cho_fed_batch_mpc --engine do-mpc
+    galenic export-controller cho_fed_batch_mpc    (a nonlinear law)
+
+    galenic export-controller perfusion_ramp_mpc --python
 
     galenic check tablet_line_mpc.fmu
 
@@ -62,7 +64,7 @@ def export_controller(
 ) -> None:
     """Write a scenario's model predictive controller as an FMU.
 
-    A linear law needs no Python there: estimator, target optimiser and dynamic optimiser with their solver become C,
+    Where the law allows it needs no Python there: estimator, target optimiser and dynamic optimiser with their solver become C,
     compiled for all platforms, FMI 2.0 and 3.0 Co-Simulation, discrete in time. The FMU executes at multiples of its
     period, holds its outputs in between, and returns the setpoints that the scenario's controller returns. Its page
     (documentation/index.html in the file) has the equations, the settings and all variables.

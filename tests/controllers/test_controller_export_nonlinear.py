@@ -29,7 +29,6 @@ def scenario_file(folder: Path, **changes: str) -> Path:
     file = folder / "cho_fed_batch_mpc.yaml"
     text = file.read_text(encoding="utf-8")
     usual = {
-        "grid: [1, 1, 2, 4, 8]": "grid: [1, 1, 2, 4, 8]\n    target: false",
         "start_after: 12 h": "start_after: 1 h",
         "reference: 16.7 mmol/L": "reference: 40.9 mmol/L",
     }
@@ -99,9 +98,9 @@ def test_it_returns_what_the_controller_with_a_converged_engine_returns(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"\n    target: false": ""}, "steady target"),
-        ({"\n    target: false": "\n    target: false\n    estimator: mhe"}, "moving horizon"),
-        ({"\n    target: false": "\n    target: false\n    batch: {duration: 230 h}"}, "batch"),
+        ({"target: false": "target: true"}, "steady target"),
+        ({"target: false": "target: false\n    estimator: mhe"}, "moving horizon"),
+        ({"target: false": "target: false\n    batch: {duration: 230 h}"}, "batch"),
     ],
 )
 def test_what_has_no_c_is_refused_with_the_way_out(changes: dict[str, str], words: str, tmp_path: Path) -> None:
