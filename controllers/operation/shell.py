@@ -242,7 +242,9 @@ class Shell:
         in_force, rung, reason = answer.inputs, answer.rung, answer.reason
         if missing is not None:
             rung, reason = Rung.BACKUP if np.isfinite(loops).any() else Rung.HOLD, StepReason.MEASUREMENT_MISSING
-        if asked is Mode.CLOSED and (missing is not None or ladder.in_safe_state):
+        if asked is not Mode.CLOSED:
+            ladder.in_safe_state = False  # who is not in force takes nothing to a safe state
+        elif missing is not None or ladder.in_safe_state:
             mode = Mode.ADVISORY
         if mode is Mode.ADVISORY:
             plan = answer.plan if answer.rung <= Rung.RELAXED else None

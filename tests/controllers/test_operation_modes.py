@@ -13,6 +13,7 @@ from test_operation_ladder import MOVE, Operated
 from controllers.mpc import MPCController
 from controllers.operation.advice import AnswerFile
 from controllers.operation.checks import MismatchMonitor, Verdict
+from controllers.operation.law import Outcome
 from controllers.operation.reasons import Mode, Rung, StepReason
 from controllers.operation.record import record_file
 from controllers.operation.rules import AdvisoryRules, OperationRules
@@ -276,3 +277,13 @@ def test_a_law_with_its_own_record_of_nothing_still_fits(tmp_path: Path) -> None
     mpc.close_record()
     mpc.close_record()
     assert json.loads(record_file(tmp_path, "other").read_text())["law"] == "ToldLaw"
+
+
+@pytest.mark.parametrize("mode", [Mode.SHADOW, Mode.ADVISORY])
+def test_who_is_not_in_force_takes_nothing_to_the_safe_state(mode: Mode) -> None:
+    uses = dict.fromkeys((Rung.SHIFTED, Rung.BACKUP, Rung.HOLD), 0)
+    o = Operated(OperationRules(mode=mode, uses=uses, safe={"unit.u1": 1.0}))
+    o.law.outcome = Outcome.FAILED
+    for _ in range(5):
+        o.step()
+        assert (o.inputs[0], o.get("active"), o.get("alarm")) == (5.0, 0.0, 0.0)

@@ -154,3 +154,20 @@ def test_no_controller_to_advise_has_a_cure(tmp_path: Path) -> None:
         ask_at_prompt(simulation, output())
     simulation.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_resumed_run_has_the_record_of_one_that_never_stopped(closed: Path, tmp_path: Path) -> None:
+    file = closed.parent / "outage.yaml"
+    stopped = Simulation(load_scenario(file, SHORT), out=tmp_path / "run", seed=3, checkpoint_every=300.0)
+    stopped.step(450)  # what comes after the checkpoint at 300 s is computed again
+    stopped.close()
+    resumed = Simulation(load_scenario(file, SHORT), out=tmp_path / "run", seed=3, checkpoint_every=300.0)
+    resumed.resume()
+    resumed.run()
+    whole, again = (_steps(folder / "control" / "mpc.jsonl") for folder in (closed, tmp_path / "run"))
+    assert again == whole
+
+
+def _steps(file: Path) -> list[dict[str, Any]]:
+    """The lines of a record without what the clock said."""
+    return [{k: v for k, v in json.loads(line).items() if k != "ms"} for line in file.read_text("utf-8").splitlines()]
