@@ -1,7 +1,8 @@
 """Latency of the optimal control engines in closed loop, beside do-mpc with its defaults.
 
     python benchmarks/control_latency.py [bioreactor tablet bioreactor_tree bioreactor_neural]
-        [--engines acados "C, one iteration"] [--steps 260] [--block 20] [--seed 1] [--long 100000] [--scenarios tablet_line cho_fed_batch_mpc ...]
+        [--engines acados "C, one iteration"] [--steps 260] [--block 20] [--seed 1] [--long 100000]
+        [--scenarios tablet_line cho_fed_batch_mpc ...] [--hours 24]
 
 Every engine controls a plant of its own, with the same noise; the plant differs from the model. They take turns in
 blocks of steps, so that what else the machine does falls on all of them; with ``--block 1`` each finds the caches

@@ -354,7 +354,7 @@ class HPIPMEngine:
             least=1e-6,
             qp_iterations=50,
             hot_iterations=10 if hot else 0,
-            calm=8,
+            calm=4,
             tree=self._address(np.zeros(8 * len(nodes) + 64, dtype=np.int64)),
             **{name: array.ctypes.data for name, array in self._changing.items()},
             **{name: self._address(np.array(v, dtype=np.int64)) for name, v in integers.items()},
