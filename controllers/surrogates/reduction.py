@@ -139,6 +139,11 @@ class _Reducer:
             size = sum(nominal[m] for m in members)
             described: dict[str, Any] = {"name": name, "unit": first.unit, "nominal": size, **options}
             states.append(State(**described))
+            if not states[-1].low <= total <= states[-1].high:
+                raise GalenicError(
+                    f"'{name}' starts at {total:.4g}, outside its bounds {states[-1].low:g} to {states[-1].high:g}",
+                    cure="correct 'low' or 'high' under 'states', or the start value",
+                )
         x = ca.vertcat(*symbols) if symbols else ca.SX(0, 1)
         unknown, implicit, guess = self._implicit(fast, start)
         old = ca.vertcat(*(self.symbol[m] for m in by)) if by else ca.SX(0, 1)

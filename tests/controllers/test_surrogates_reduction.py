@@ -174,3 +174,8 @@ def test_an_algebraic_loop_is_refused(tmp_path: Path) -> None:
 def test_an_input_that_is_named_is_cut_off(tmp_path: Path) -> None:
     model = model_of(tmp_path, ["carried"], ["p.echo -> p.u"], substeps=10)
     assert model.simulate(np.full((20, 1), 2.0))[-1, 0] == pytest.approx(2.0, rel=1e-3)
+
+
+def test_a_start_outside_the_bounds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GalenicError, match=r"'p\.slow' starts at 1, outside its bounds 2 to inf"):
+        model_of(tmp_path, ["slow_seen"], residual=["p.fast"], states={"p.slow": {"low": 2.0}})
