@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,14 @@ def write(file: Path, data: Mapping[str, Any]) -> None:
     """Write a surrogate file."""
     text = yaml.dump(dict(data), Dumper=Dumper, sort_keys=False, width=100_000, allow_unicode=True)
     file.write_text(text, encoding="utf-8")
+
+
+def relative(path: Path, file: Path) -> str:
+    """A path as it stands in ``file``: relative to its folder."""
+    try:
+        return Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix()
+    except ValueError:  # another drive
+        return str(path.resolve())
 
 
 def _short(value: float) -> float | str:

@@ -279,7 +279,8 @@ class _Trainer:
         }
 
         def save(file: Path) -> None:
-            beside = {"scenario": _relative(plan.scenario, file)}
+            assert plan.scenario is not None, "refused before"
+            beside = {"scenario": files.relative(plan.scenario, file)}
             files.write(file, {**data, **beside, **self._more(model), "provenance": self.provenance})
 
         return Trained(model, validation, predicted, save)
@@ -455,16 +456,6 @@ def _extended(values: FloatArray, count: int) -> FloatArray:
         return values[:count]
     slope = values[-1] - values[-2]
     return np.vstack([values, values[-1] + slope * np.arange(1, count - len(values) + 1)[:, None]])
-
-
-def _relative(path: Path | None, file: Path) -> str:
-    import os
-
-    assert path is not None, "refused before"
-    try:
-        return Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix()
-    except ValueError:  # another drive
-        return str(path.resolve())
 
 
 def _short(value: float) -> float | str:

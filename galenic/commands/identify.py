@@ -60,6 +60,7 @@ def identify(
     """
     from controllers.simulation_plant import SimulationPlant
     from controllers.surrogates.equations import digest_of
+    from controllers.surrogates.files import relative
     from controllers.surrogates.records import Experiment
     from controllers.surrogates.training import train
     from fmus.errors import GalenicError
@@ -79,7 +80,7 @@ def identify(
     provenance: dict[str, Any] = {
         "command": _command(target, method, excitation, runs, validations, duration, seed),
         "scenario": scenario.name,
-        "scenario_file": _relative(plan.scenario, file),
+        "scenario_file": relative(plan.scenario, file),
         "scenario_sha256": hashlib.sha256(scenario.text.encode()).hexdigest(),
         "model_digest": digest_of(scenario),
     }
@@ -153,15 +154,6 @@ def _command(target: str, *given: str | int | None) -> str:
         if value is not None
     ]
     return " ".join(["galenic identify", Path(target).as_posix(), *parts])
-
-
-def _relative(path: Path, file: Path) -> str:
-    import os
-
-    try:
-        return Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix()
-    except ValueError:  # another drive
-        return str(path.resolve())
 
 
 def plan_file(target: str) -> Path:
