@@ -64,9 +64,9 @@ def export_controller(
 ) -> None:
     """Write a scenario's model predictive controller as an FMU.
 
-    Where the law allows it needs no Python there: estimator, target optimiser and dynamic optimiser with their solver become C,
-    compiled for all platforms, FMI 2.0 and 3.0 Co-Simulation, discrete in time. The FMU executes at multiples of its
-    period, holds its outputs in between, and returns the setpoints that the scenario's controller returns. Its page
+    Where the law allows it needs no Python there: estimator and optimisers with their solver become C, compiled for
+    all platforms, FMI 2.0 and 3.0 Co-Simulation, discrete in time. The FMU executes at multiples of its period, holds
+    its outputs in between, and returns the setpoints that the scenario's controller returns. Its page
     (documentation/index.html in the file) has the equations, the settings and all variables.
 
     What it leaves to its surroundings: advice, records and the explanations of 'galenic explain'. Without an answer

@@ -48,6 +48,8 @@ def test_it_returns_what_the_controller_returns(name: str, tmp_path: Path) -> No
     file, controller = export(name, tmp_path)
     assert validate_fmu(str(file)) == []
     description = fmpy.read_model_description(str(file))
+    assert description.coSimulation.needsExecutionTool
+    assert "galenic>=" in description.description
     references = {v.name: v.valueReference for v in description.modelVariables}
     slave = begun(file, tmp_path / "unpacked")
     slave.setBoolean([references["fallback_connected"]], [True])
@@ -70,14 +72,6 @@ def test_it_returns_what_the_controller_returns(name: str, tmp_path: Path) -> No
     assert found["active"] == 1.0
     slave.terminate()
     slave.freeInstance()
-
-
-def test_the_description_says_what_it_needs(tmp_path: Path) -> None:
-    file, _ = export("tablet_line", tmp_path)
-    description = fmpy.read_model_description(str(file))
-    assert description.coSimulation.needsExecutionTool
-    assert "galenic>=" in description.description
-    assert {v.name for v in description.modelVariables if v.causality == "input"} > {"mode", "fallback_connected"}
 
 
 def test_an_engine_that_does_not_fit_is_told_with_its_line(tmp_path: Path) -> None:
