@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from controllers.surrogates.equations import typical
+from controllers.surrogates.values import typical
 from cosim import Scenario, Simulation
 from cosim.component import FloatArray
 from cosim.scenario import ComponentSpec

@@ -1,9 +1,13 @@
 """Surrogates: models small enough to compute with in every step of a controller, each in a file.
 
-- `model`: what every kind gives: a process in discrete time, its error, its training `domain`. `files`: reading one.
-- Kind ``mechanistic``: `equations` composes a scenario's units along its connections, `reduction` makes it small,
-  `mechanistic` reads how from a file (`section`).
-- Kind ``linear``: `controllers.surrogate`.
+- `model`: what every kind gives: a process in discrete time, its error, its training `domain`. `files`: reading and
+  writing one.
+- Kind ``mechanistic``: `equations` composes a scenario's units along its connections with its `values`, `reduction`
+  makes it small, `mechanistic` reads how from a file (`section`).
+- Kind ``linear``: `controllers.surrogate`; `linear` makes a process of it, `arx` fits one.
+- Kinds ``narx`` and ``neural``: `lagged` is the window, `narx` and `neural` the map, `multistep` trains on free runs,
+  `data_driven` is the file; `optional` is what only training needs.
+- Making one: `training` by a plan, with the runs of `campaign` (`excitation`, `records`) and `validation`.
 """
 
 from controllers.surrogates.files import load_model

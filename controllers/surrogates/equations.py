@@ -16,12 +16,11 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
+from controllers.surrogates.values import values_of
 from cosim.assembly import find_unit
 from cosim.component import FloatArray, Port
-from cosim.distributions import DistributionSpec
 from cosim.scenario import Scenario
 from cosim.wiring import Wiring
-from cosim.yaml_lines import read_yaml
 from fmus.errors import GalenicError, nearest
 from fmus.library import unit_model
 from fmus.model import UnitModel
@@ -129,7 +128,7 @@ def units_of(
             )
         model = unit_model(replaced[name]) if name in replaced else find_unit(scenario, name)
         model.check()
-        result.append(_unit(name, model, _values(scenario, name, model, name in replaced)))
+        result.append(_unit(name, model, values_of(scenario, name, model, lenient=name in replaced)))
     return result
 
 
@@ -378,45 +377,6 @@ def _outputs_at(unit: Unit, x: FloatArray, u: Sequence[float], p: Sequence[float
         )
         z = solver(z, []).full().ravel()
     return np.asarray(unit.equations(0.0, x, z, u, p)[2].full()).ravel()
-
-
-def _values(scenario: Scenario, name: str, model: UnitModel, lenient: bool) -> dict[str, float]:
-    """Parameters and start values as the scenario gives them, in the variables' units."""
-    spec = scenario.components[name]
-    known = {v.name: v for v in model.variables}
-    values: dict[str, float] = {}
-    if spec.parameter_file is not None:
-        source = read_yaml(scenario.resolve(spec.parameter_file))
-        for key, entry in (source.data.get("parameters") or {}).items():
-            if key in known:
-                values[key] = parse_quantity(f"{float(entry['value'])!r} {entry.get('unit', '1')}", known[key].unit)
-    for section in ("parameters", "start"):
-        for key, raw in getattr(spec, section).items():
-            path = ("components", name, section, key)
-            if key not in known:
-                if lenient:
-                    continue
-                raise scenario.error(path, f"'{name}' has no variable '{key}'", nearest(key, known))
-            given = typical(raw)
-            text = given.removesuffix(" 1") if isinstance(given, str) else given
-            values[key] = scenario.quantity(path, text, known[key].unit)
-    return values
-
-
-def typical(raw: Any) -> Any:
-    """A value as it is given; of a distribution its mean."""
-    if not isinstance(raw, DistributionSpec):
-        return raw
-    if raw.normal is not None or raw.lognormal is not None:
-        bounded = raw.normal or raw.lognormal
-        assert bounded is not None
-        return bounded.mean
-    if raw.choice is not None:
-        return raw.choice.values[0]
-    assert raw.uniform is not None
-    unit = re.sub(r"^\s*[-+.\deE]+\s*", "", raw.uniform.min) if isinstance(raw.uniform.min, str) else ""
-    ends = [parse_quantity(v, unit) for v in (raw.uniform.min, raw.uniform.max)]
-    return f"{sum(ends) / 2.0!r} {unit}".rstrip()
 
 
 def _over(link: Any, values: Mapping[str, Any]) -> Any:

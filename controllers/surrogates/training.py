@@ -14,14 +14,14 @@ import numpy as np
 
 from controllers.identification_plan import IdentificationPlan
 from controllers.identify import Plant, Runner, assemble, from_steps, version
-from controllers.realization import looks_integrating
 from controllers.surrogate import SCHEMA, LinearSurrogate, SurrogateInput, SurrogateOutput
-from controllers.surrogates import arx, excitation, files, lagged, mechanistic, multistep, narx, neural
+from controllers.surrogates import arx, files, lagged, mechanistic, multistep, narx, neural
+from controllers.surrogates.campaign import Campaign, Progress
 from controllers.surrogates.data_driven import Lagged
 from controllers.surrogates.domain import Domain
 from controllers.surrogates.linear import linear_model
 from controllers.surrogates.model import HorizonError, SurrogateModel
-from controllers.surrogates.records import Job, Record, Simulate, digest, run_all
+from controllers.surrogates.records import Record, Simulate, digest
 from controllers.surrogates.section import Section
 from controllers.surrogates.validation import free_run, horizon_errors
 from cosim.component import FloatArray
@@ -29,13 +29,10 @@ from cosim.yaml_lines import Source
 from fmus.errors import GalenicError
 from fmus.quantity import parse_quantity
 
-#: What a method excites with where the plan does not say.
-_EXCITATION = {"era": "steps", "arx": "prbs", "mechanistic": "levels", "narx": "levels", "neural": "levels"}
 _TERMS: tuple[float, ...] = (5, 10, 20, 40, 80)
 _LAGS = ("outputs", "inputs", "filters", "stages")
 _FILTERS = 4
 _PENALTIES: tuple[float, ...] = (1e-4, 1e-2, 1.0)
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -93,35 +90,21 @@ class _Trainer:
         provenance: dict[str, Any],
     ) -> None:
         self.plan, self.provenance = plan, provenance
-        self.runner = Runner(new_plant, plan, None)
-        self._new_plant, self._simulate, self._executor = new_plant, simulate_one, executor
-        self._progress = progress or (lambda _share, _label: None)
-        self.excitation = plan.excitation or _EXCITATION[plan.method]
-        self.horizon = self.runner.samples
-        self.length = round((plan.duration or plan.horizon) / plan.period)
-        self.m = len(plan.inputs)
-        self.noise = np.zeros(len(plan.outputs))
-        for name, raw in plan.noise.items():
-            if name not in plan.outputs:
-                raise plan.source.error(("noise", name), f"'{name}' is no output of this plan", "name one of them")
-            at = list(plan.outputs).index(name)
-            self.noise[at] = parse_quantity(raw, self.runner.output_units[at])
-        self.notes: dict[str, Any] = {}
-        self.constants = (plan.period, plan.horizon)
-        self.ramps: list[bool] = []
+        self.runner, self._new_plant = Runner(new_plant, plan, None), new_plant
+        self.campaign = Campaign(self.runner, simulate_one, executor, progress)
+        self.horizon, self.m = self.campaign.horizon, self.campaign.m
 
     def trained(self) -> Trained:
         plan = self.plan
         self._refuse_what_does_not_fit()
-        base = self._run([self._job("base line", np.zeros((self.horizon, self.m)))], 0.0, 0.05)[0]
-        training = self._training(base)
-        validation = self._run(self._validation_jobs(), 0.75, 0.95)
+        base = self.campaign.base()
+        training, validation = self.campaign.training(base), self.campaign.validation()
         self.provenance |= {
             "method": plan.method,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "versions": {"galenic": version(), "casadi": ca.CasadiMeta.version(), "numpy": np.__version__},
             "settle": plan.settle,
-            **self.notes,
+            **self.campaign.notes,
         }
         made: Callable[[list[Record], Record, list[Record]], Trained] = {
             "era": self._linear,
@@ -141,76 +124,10 @@ class _Trainer:
         if plan.method == "mechanistic" and not (plan.mechanistic or plan.scenario):
             raise plan.source.error((), "'mechanistic' needs a scenario", "add 'scenario: FILE'")
 
-    # runs
-
-    def _job(self, label: str, shape: FloatArray, seed: int = 0, noise: bool = False) -> Job:
-        values = self.runner.u0 + self.runner.steps * shape
-        return Job(label, values, self.noise if noise else np.zeros_like(self.noise), seed)
-
-    def _run(self, jobs: Sequence[Job], begin: float, end: float) -> list[Record]:
-        def told(done: int) -> None:
-            self._progress(begin + (end - begin) * done / max(len(jobs), 1), jobs[0].label if jobs else "")
-
-        return run_all(self._simulate, self.runner.u0, jobs, self._executor, told)
-
-    def _steps(self) -> list[Job]:
-        """Each input's step up, then its step down."""
-        shapes = [sign * np.tile(np.eye(self.m)[j], (self.horizon, 1)) for j in range(self.m) for sign in (1.0, -1.0)]
-        names = [f"{name} {side}" for name in self.plan.inputs for side in ("up", "down")]
-        return [self._job(name, shape) for name, shape in zip(names, shapes, strict=True)]
-
-    def _training(self, base: Record) -> list[Record]:
-        plan, jobs = self.plan, []
-        if plan.method == "mechanistic":
-            return []
-        if self.excitation == "steps":
-            return self._run(self._steps(), 0.05, 0.7)
-        fastest, slowest = plan.fastest, plan.slowest
-        if not (fastest and slowest):
-            ups = self._run(self._steps()[::2], 0.05, 0.3)
-            response = np.stack([r.outputs - base.outputs for r in ups], axis=2)
-            found = excitation.time_constants(response, plan.period)
-            fastest, slowest = fastest or found[0], slowest or max(found[1], fastest)
-            self.ramps = looks_integrating(response)
-        self.constants = fastest, max(slowest, 1.01 * fastest)
-        design = excitation.design_prbs(plan.period, fastest, max(slowest, fastest))
-        hold = max(1, round(3.0 * slowest / plan.period))
-        for number in range(plan.runs):
-            rng = np.random.default_rng([plan.seed, 1, number])
-            if self.excitation == "prbs":
-                start = round(number * (2**design.order - 1) / max(plan.runs, 1))
-                shape = excitation.prbs(design, self.m, self.length, start)
-            elif self.excitation == "lhs":
-                shape = excitation.hypercube(rng, self.m, self.length, hold)
-            else:
-                shape = excitation.levels(rng, self.m, self.length, design.clock, hold)
-            jobs.append(self._job(f"training {number + 1}", shape, number, noise=True))
-        self.notes["excitation"] = {
-            "kind": self.excitation,
-            "runs": plan.runs,
-            "samples": self.length,
-            "seed": plan.seed,
-            "fastest": float(fastest),
-            "slowest": float(slowest),
-            "clock": design.clock * plan.period,
-            "prbs_order": design.order,
-        }
-        return self._run(jobs, 0.3, 0.75)
-
-    def _validation_jobs(self) -> list[Job]:
-        """Random levels with other seeds than any training run."""
-        shapes = [
-            excitation.levels(np.random.default_rng([self.plan.seed, 9, number]), self.m, self.horizon)
-            for number in range(self.plan.validations)
-        ]
-        return [self._job(f"validation {n + 1}", shape) for n, shape in enumerate(shapes)]
-
-    # kinds
-
     def _linear(self, training: list[Record], base: Record, validation: list[Record]) -> Trained:
         plan, runner = self.plan, self.runner
         drift = base.outputs - base.outputs[:1]
-        if self.excitation == "steps":
+        if self.campaign.excitation == "steps":
             up, down = (np.stack([r.outputs for r in training[side::2]], axis=2) for side in (0, 1))
             surrogate = from_steps(runner, base.outputs, up, down)
         else:
@@ -345,7 +262,7 @@ class _Trainer:
         """Trained on free runs of growing length; it goes back to what one step gave where that was better."""
 
         def told(share: float) -> None:
-            self._progress(0.95 + 0.05 * share, "training")
+            self.campaign.progress(0.95 + 0.05 * share, "training")
 
         found = multistep.refine(
             model.mapping, training, self.plan.period,
@@ -365,7 +282,7 @@ class _Trainer:
             if key not in _LAGS:
                 raise self.plan.source.error(("lags", key), f"unknown key '{key}'", f"write {', '.join(_LAGS)}")
         if self.plan.settle > 0.0:  # from rest: filters over the time constants seen
-            filters: tuple[float, ...] = tuple(np.geomspace(*self.constants, _FILTERS).round(3).tolist())
+            filters: tuple[float, ...] = tuple(np.geomspace(*self.campaign.constants, _FILTERS).round(3).tolist())
             past, lags = 0, (0,)
         else:
             filters, past, lags = (), 1, (0,)
@@ -379,7 +296,7 @@ class _Trainer:
 
     def _integrating(self) -> list[bool]:
         """As the plan says, else as the step tests showed."""
-        seen = self.ramps or [False] * len(self.plan.outputs)
+        seen = self.campaign.ramps or [False] * len(self.plan.outputs)
         return [bool(s) if f is None else f for f, s in zip(self.plan.outputs.values(), seen, strict=True)]
 
     def _inputs(self, records: Sequence[Record]) -> tuple[SurrogateInput, ...]:
@@ -403,7 +320,7 @@ class _Trainer:
     def _domain(self, records: Sequence[Record], inputs: Sequence[SurrogateInput]) -> Domain:
         low, high = (np.array([getattr(u, side) for u in inputs]) for side in ("min", "max"))
         names = [u.name for u in inputs]
-        if not records or self.excitation == "steps":
+        if not records or self.campaign.excitation == "steps":
             return Domain(names, low, high)
         return Domain.of(names, low, high, np.vstack([r.inputs for r in records]))
 
