@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from controllers.base import SampledController
-from controllers.mpc_config import build
+from controllers.linear.section import build
 from controllers.operation.advice import AnswerFile, Ask
 from controllers.operation.border import Border
 from controllers.operation.law import ControlLaw
@@ -99,7 +99,7 @@ class MPCController(SampledController):
 
     @classmethod
     def from_config(cls, name: str, config: Mapping[str, Any], context: ControllerContext) -> Self:
-        """Build it from its section, see `controllers.mpc_config`. Raises GalenicError at the key at fault."""
+        """Build it from its section, see `controllers.linear.section`. Raises GalenicError at the key at fault."""
         return cls(name, *build(config, context))
 
     def ask_with(self, ask: Ask | None) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from controllers.design_space import DesignSpace
-from controllers.design_space_back_off import BackOff, Tightening
+from controllers.design_space.back_off import BackOff, Tightening
 from fmus.errors import GalenicError, nearest
 
 if TYPE_CHECKING:

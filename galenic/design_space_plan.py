@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from controllers.design_space_ranges import Range
+from controllers.design_space.ranges import Range
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import convert, parse_quantity
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from controllers.design_space import SCHEMA
-from controllers.design_space_box import acceptable_alone, inscribed_box, safest_point
-from controllers.design_space_fit import LogisticFit, fit_probability
-from controllers.design_space_ranges import Range
-from controllers.design_space_region import ProbabilityRegion
+from controllers.design_space.box import acceptable_alone, inscribed_box, safest_point
+from controllers.design_space.fit import LogisticFit, fit_probability
+from controllers.design_space.ranges import Range
+from controllers.design_space.region import ProbabilityRegion
+from controllers.design_space.space import SCHEMA
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 from galenic.design_space_ensemble import Sample

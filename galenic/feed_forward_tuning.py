@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from controllers.open_loop import StepTest, step_response
-from controllers.tuning import StepModel, fit_step_model
+from controllers.regulatory.open_loop import StepTest, step_response
+from controllers.regulatory.tuning import StepModel, fit_step_model
 from fmus.errors import GalenicError
 from fmus.quantity import parse_quantity
 from galenic.loop_tuning import Loop, conclusive, open_response, resting_time

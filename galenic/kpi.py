@@ -326,7 +326,7 @@ def _margins(space: DesignSpace, setpoints: Mapping[str, FloatArray]) -> FloatAr
 def _design_space(scenario: Scenario, section: KpiSection) -> DesignSpace | None:
     if section.design_space is None:
         return None
-    from controllers.design_space import DesignSpace as Space
+    from controllers.design_space.space import DesignSpace as Space
 
     file = scenario.resolve(section.design_space.file)
     if not file.is_file():

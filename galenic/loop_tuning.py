@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from controllers.loop_margins import PassedOn, Robustness, passed_on, robustness
-from controllers.open_loop import StepTest, step_response
-from controllers.realization import looks_integrating
-from controllers.tuning import StepModel, Tuning, fit_step_model, simc
+from controllers.regulatory.loop_margins import PassedOn, Robustness, passed_on, robustness
+from controllers.regulatory.open_loop import StepTest, step_response
+from controllers.regulatory.tuning import StepModel, Tuning, fit_step_model, simc
+from controllers.surrogates.realization import looks_integrating
 from fmus.errors import GalenicError
 from fmus.quantity import parse_quantity
 

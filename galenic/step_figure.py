@@ -16,7 +16,7 @@ import numpy as np
 from galenic.figure import COLOURS, save, time_unit
 
 if TYPE_CHECKING:
-    from controllers.surrogate import LinearSurrogate
+    from controllers.surrogates.linear_surrogate import LinearSurrogate
 
 
 def draw_steps(surrogate: LinearSurrogate, samples: int, sizes: Sequence[float], file: Path, title: str) -> Path:

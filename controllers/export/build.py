@@ -17,7 +17,7 @@ from controllers.export.linear_tables import linear_tables
 from controllers.export.nonlinear_tables import nonlinear_tables
 from controllers.export.page import controller_icon, controller_page
 from controllers.export.source import ExportedMPC
-from controllers.linear_law import LinearLaw
+from controllers.linear.law import LinearLaw
 from fmus.codegen import RUNTIME as UNIT_RUNTIME
 from fmus.codegen import main_source
 from fmus.errors import GalenicError

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from controllers.estimator import Estimator
 from controllers.export.c_tables import CTables
-from controllers.linear_law import LinearLaw
-from controllers.target import _IMBALANCE
+from controllers.linear.estimator import Estimator
+from controllers.linear.law import LinearLaw
+from controllers.linear.target import _IMBALANCE
 from cosim.component import FloatArray
 
 

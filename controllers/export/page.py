@@ -9,16 +9,16 @@ import math
 from pathlib import Path
 
 import fmus.documentation
-from controllers.dynamic import DynamicOptimizer
 from controllers.estimation.ekf import ExtendedKalmanFilter
-from controllers.estimator import Estimator
 from controllers.export.interface import REASONS, RUNGS, Interface
 from controllers.export.source import ExportedMPC
-from controllers.linear_law import LinearLaw
+from controllers.linear.dynamic import DynamicOptimizer
+from controllers.linear.estimator import Estimator
+from controllers.linear.law import LinearLaw
+from controllers.linear.target import TargetOptimizer
 from controllers.nonlinear.formulation import Formulation
 from controllers.nonlinear.law import NonlinearLaw
 from controllers.operation.reasons import REASON_WORDS, RUNG_WORDS
-from controllers.target import TargetOptimizer
 from fmus.documentation import icon_files, icon_svg
 from fmus.documentation.prose import prose
 from fmus.documentation.tables import Row, name_cell, plain_table, variable_table

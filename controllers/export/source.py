@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from controllers.export.nonlinear_tables import refuse_what_is_not_exported
-from controllers.linear_law import LinearLaw
+from controllers.linear.law import LinearLaw
 from controllers.mpc import MPCController
 from controllers.nonlinear.law import NonlinearLaw
 from controllers.operation.border import Border, Channel, MeasuredChannel

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from controllers.base import Key, Quantity, is_signal, port_of, positive, quantity, unit_factor
-from controllers.design_space_constraint import RegionConstraint, region_constraint
+from controllers.design_space.constraint import RegionConstraint, region_constraint
 from controllers.estimation.channels import Channel
 from controllers.estimation.model import DisturbanceState, Kind
 from controllers.nonlinear.config import NonlinearDisturbanceConfig, NonlinearSection
@@ -27,8 +27,8 @@ from controllers.nonlinear.specification import (
     Specification,
 )
 from controllers.operation.section import SectionReader, load_file
-from controllers.surrogate import SurrogateInput, SurrogateOutput
 from controllers.surrogates import SurrogateModel, load_model
+from controllers.surrogates.linear_surrogate import SurrogateInput, SurrogateOutput
 from cosim.component import ControllerContext, Port
 from fmus.errors import GalenicError, nearest
 

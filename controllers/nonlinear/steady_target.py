@@ -39,9 +39,9 @@ class SteadyTargetOptimizer:
         s.t. e = (y - r) / scale,   u_min <= u <= u_max,   y_min - l <= y <= y_max + l
 
     all scaled. The absolute values make references and rest exact wherever they can be reached, as in
-    `controllers.target.TargetOptimizer`; each QP has a solution whatever the point of linearisation. A step is halved
-    until the penalty function falls. From the last target few iterations are made in a solve, so that a target that
-    moves is followed as in a real-time iteration. Numbers never raise.
+    `controllers.linear.target.TargetOptimizer`; each QP has a solution whatever the point of linearisation. A step is
+    halved until the penalty function falls. From the last target few iterations are made in a solve, so that a target
+    that moves is followed as in a real-time iteration. Numbers never raise.
 
     Args:
         formulation: model and specification.

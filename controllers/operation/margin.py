@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from controllers.base import unit_factor
 from controllers.design_space import DesignSpace
-from controllers.design_space_constraint import region_constraint
+from controllers.design_space.constraint import region_constraint
 from controllers.operation.law import LawInput
 from cosim.component import FloatArray
 

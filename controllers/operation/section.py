@@ -22,7 +22,7 @@ from controllers.base import (
     setpoint_source,
     unit_factor,
 )
-from controllers.design_space import DesignSpace, Range
+from controllers.design_space.space import DesignSpace, Range
 from controllers.operation.border import Border, Channel, MeasuredChannel
 from controllers.operation.rules import OperationConfig, OperationRules
 from cosim.component import ControllerContext, FloatArray, Port

@@ -4,13 +4,28 @@
   writing one.
 - Kind ``mechanistic``: `equations` composes a scenario's units along its connections with its `values`, `reduction`
   makes it small, `mechanistic` reads how from a file (`section`).
-- Kind ``linear``: `controllers.surrogate`; `linear` makes a process of it, `arx` fits one.
+- Kind ``linear``: `controllers.surrogates.linear_surrogate`; `linear` makes a process of it, `arx` fits one.
 - Kinds ``narx`` and ``neural``: `lagged` is the window, `narx` and `neural` the map, `multistep` trains on free runs,
   `data_driven` is the file; `optional` is what only training needs.
 - Making one: `training` by a plan, with the runs of `campaign` (`excitation`, `records`) and `validation`.
 """
 
-from controllers.surrogates.files import load_model
-from controllers.surrogates.model import HorizonError, SurrogateModel
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from controllers.surrogates.files import load_model
+    from controllers.surrogates.model import HorizonError, SurrogateModel
 
 __all__ = ["HorizonError", "SurrogateModel", "load_model"]
+
+_HOME = {"HorizonError": "model", "SurrogateModel": "model", "load_model": "files"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: the linear MPC needs no other kind of surrogate."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'controllers.surrogates' has no attribute '{name}'")
+    return getattr(import_module(f"controllers.surrogates.{_HOME[name]}"), name)

@@ -4,8 +4,8 @@ r"""Linear models from excited runs: ARX of each output with its dead times, the
 
 by least squares over all runs, n by the Bayesian information criterion; dead times d_ij from a model of high order, in
 which a leading coefficient that cannot be told from zero is dead time. The step responses of these models are given to
-`controllers.surrogates`' sibling `controllers.realization.realize`, which finds the smallest state space for all
-outputs together (Zhu 2001, asymptotic method).
+`controllers.surrogates.realization.realize`, which finds the smallest state space for all outputs together (Zhu 2001,
+asymptotic method).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controllers.realization import Realization, realize
+from controllers.surrogates.realization import Realization, realize
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 

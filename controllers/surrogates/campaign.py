@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from controllers.identification_plan import IdentificationPlan
-from controllers.identify import Runner
-from controllers.realization import looks_integrating
 from controllers.surrogates import excitation
+from controllers.surrogates.plan import IdentificationPlan
+from controllers.surrogates.realization import looks_integrating
 from controllers.surrogates.records import Job, Record, Simulate, run_all
+from controllers.surrogates.step_tests import Runner
 from cosim.component import FloatArray
 from fmus.quantity import parse_quantity
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from controllers.surrogate import (
+from controllers.surrogates.domain import Domain
+from controllers.surrogates.lagged import Scale, Window, process_of
+from controllers.surrogates.linear_surrogate import (
     SCHEMA,
     Line,
     Row,
@@ -22,8 +24,6 @@ from controllers.surrogate import (
     seconds_of,
     signals_of,
 )
-from controllers.surrogates.domain import Domain
-from controllers.surrogates.lagged import Scale, Window, process_of
 from controllers.surrogates.model import SurrogateModel
 from controllers.surrogates.narx import Polynomial
 from controllers.surrogates.neural import Network

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from controllers.surrogate import SCHEMA, Dumper, Line, LinearSurrogate, Row
 from controllers.surrogates import data_driven, mechanistic
 from controllers.surrogates.domain import Domain
 from controllers.surrogates.equations import digest_of
 from controllers.surrogates.linear import linear_model
+from controllers.surrogates.linear_surrogate import SCHEMA, Dumper, Line, LinearSurrogate, Row
 from controllers.surrogates.model import SHARES, HorizonError, SurrogateModel
 from controllers.surrogates.section import Section
 from cosim.library import load_scenario

@@ -24,7 +24,7 @@ import casadi as ca
 import numpy as np
 
 from controllers.estimation.model import Output, Process, State
-from controllers.surrogate import SurrogateInput, SurrogateOutput
+from controllers.surrogates.linear_surrogate import SurrogateInput, SurrogateOutput
 from controllers.surrogates.records import Record
 from cosim.component import FloatArray
 

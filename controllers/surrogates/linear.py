@@ -8,8 +8,8 @@ import casadi as ca
 import numpy as np
 
 from controllers.estimation.model import Output, Process, State
-from controllers.surrogate import LinearSurrogate
 from controllers.surrogates.domain import Domain
+from controllers.surrogates.linear_surrogate import LinearSurrogate
 from controllers.surrogates.model import SurrogateModel
 from cosim.component import FloatArray
 

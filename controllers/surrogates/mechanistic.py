@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from controllers.surrogate import SurrogateInput, SurrogateOutput
 from controllers.surrogates.domain import Domain
 from controllers.surrogates.equations import compose, units_of
+from controllers.surrogates.linear_surrogate import SurrogateInput, SurrogateOutput
 from controllers.surrogates.model import SurrogateModel
 from controllers.surrogates.reduction import Reduced, Reduction, reduce
 from controllers.surrogates.section import Section

@@ -11,8 +11,8 @@ import casadi as ca
 import numpy as np
 
 from controllers.estimation.model import Process
-from controllers.surrogate import SurrogateInput, SurrogateOutput
 from controllers.surrogates.domain import Domain
+from controllers.surrogates.linear_surrogate import SurrogateInput, SurrogateOutput
 from cosim.component import FloatArray
 
 #: Parts of the prediction horizon at whose ends the error is told.

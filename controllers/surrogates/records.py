@@ -15,7 +15,7 @@ from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
 if TYPE_CHECKING:
-    from controllers.identification_plan import IdentificationPlan
+    from controllers.surrogates.plan import IdentificationPlan
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def simulate(plant: Any, plan: IdentificationPlan, rest: FloatArray, job: Job) -
     """Bring a fresh plant to rest, drive it, and record.
 
     Args:
-        plant: a `controllers.identify.Plant`; with known inputs one that has ``means`` too.
+        plant: a `controllers.surrogates.step_tests.Plant`; with known inputs one that has ``means`` too.
         plan: what to observe.
         rest: operating point of the excited inputs, shape (m,).
         job: the run.
@@ -96,8 +96,8 @@ class Experiment:
 
     def __call__(self, rest: FloatArray, job: Job) -> Record:
         """Simulate one run."""
-        from controllers.identification_plan import IdentificationPlan
-        from controllers.simulation_plant import SimulationPlant
+        from controllers.surrogates.plan import IdentificationPlan
+        from controllers.surrogates.simulation_plant import SimulationPlant
         from cosim import load_scenario
 
         plan = IdentificationPlan.load(self.file)

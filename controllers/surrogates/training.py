@@ -12,17 +12,17 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from controllers.identification_plan import IdentificationPlan
-from controllers.identify import Plant, Runner, assemble, from_steps, version
-from controllers.surrogate import SCHEMA, LinearSurrogate, SurrogateInput, SurrogateOutput
 from controllers.surrogates import arx, files, lagged, mechanistic, multistep, narx, neural
 from controllers.surrogates.campaign import Campaign, Progress
 from controllers.surrogates.data_driven import Lagged
 from controllers.surrogates.domain import Domain
 from controllers.surrogates.linear import linear_model
+from controllers.surrogates.linear_surrogate import SCHEMA, LinearSurrogate, SurrogateInput, SurrogateOutput
 from controllers.surrogates.model import HorizonError, SurrogateModel
+from controllers.surrogates.plan import IdentificationPlan
 from controllers.surrogates.records import Record, Simulate, digest
 from controllers.surrogates.section import Section
+from controllers.surrogates.step_tests import Plant, Runner, assemble, from_steps, version
 from controllers.surrogates.validation import free_run, horizon_errors
 from cosim.component import FloatArray
 from cosim.yaml_lines import Source

@@ -13,8 +13,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from controllers.identification_plan import IdentificationPlan
-    from controllers.surrogate import LinearSurrogate
+    from controllers.surrogates.linear_surrogate import LinearSurrogate
+    from controllers.surrogates.plan import IdentificationPlan
     from controllers.surrogates.training import Trained
     from cosim import Scenario
 
@@ -58,10 +58,10 @@ def identify(
     The runs are without disturbances and sensors' noise. Shows the surrogate's error on runs it was not fitted to, in
     free simulation over the whole horizon.
     """
-    from controllers.simulation_plant import SimulationPlant
     from controllers.surrogates.equations import digest_of
     from controllers.surrogates.files import relative
     from controllers.surrogates.records import Experiment
+    from controllers.surrogates.simulation_plant import SimulationPlant
     from controllers.surrogates.training import train
     from fmus.errors import GalenicError
     from galenic.console import messages, output
@@ -118,8 +118,8 @@ def _plan(
     """The plan with what the command line says instead."""
     from dataclasses import replace
 
-    from controllers.identification_plan import METHODS, IdentificationPlan
     from controllers.surrogates.excitation import EXCITATIONS
+    from controllers.surrogates.plan import METHODS, IdentificationPlan
     from fmus.errors import GalenicError, nearest
     from fmus.quantity import parse_quantity
 

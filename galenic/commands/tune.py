@@ -197,7 +197,7 @@ def _controllers(tuned: Sequence[TunedLoop], feeds: Sequence[TunedFeed]) -> dict
 
 def _for_tests(line: Scenario, name: str) -> Scenario:
     """With the parameters that the scenario's identification plan sets for step tests: hoppers that need no refill."""
-    from controllers.identification_plan import IdentificationPlan
+    from controllers.surrogates.plan import IdentificationPlan
     from fmus.errors import GalenicError
     from galenic.commands.identify import plan_file
 

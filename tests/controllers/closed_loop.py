@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from synthetic_line import OUTPUTS, SENSORS, Context, Sensors, SyntheticLine
 
-from controllers.identification_plan import IdentificationPlan, InputPlan
-from controllers.identify import identify
 from controllers.mpc import MPCController
-from controllers.surrogate import LinearSurrogate
+from controllers.surrogates.linear_surrogate import LinearSurrogate
+from controllers.surrogates.plan import IdentificationPlan, InputPlan
+from controllers.surrogates.step_tests import identify
 
 STEPS = {
     "api_feeder.mass_flow_setpoint": 0.12,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from closed_loop import make_surrogate, write_files
 
-from controllers.surrogate import LinearSurrogate
+from controllers.surrogates.linear_surrogate import LinearSurrogate
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from closed_loop import DESIGN_SPACE
 
-from controllers.design_space import DesignSpace, Range
+from controllers.design_space.space import DesignSpace, Range
 from fmus.errors import GalenicError
 
 FILL = "press.fill_depth_setpoint"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.design_space import DesignSpace, Range
-from controllers.design_space_back_off import BackOff, Tightening
-from controllers.design_space_constraint import RegionConstraint, nearest_in_polytope, region_constraint
-from controllers.design_space_region import Polytope, ProbabilityRegion, Region
+from controllers.design_space.back_off import BackOff, Tightening
+from controllers.design_space.constraint import RegionConstraint, nearest_in_polytope, region_constraint
+from controllers.design_space.region import Polytope, ProbabilityRegion, Region
+from controllers.design_space.space import DesignSpace, Range
 from fmus.errors import GalenicError
 
 DOMAIN = {"press.force": Range(4.0, 8.0, "kN"), "press.gap": Range(1.0, 3.0, "mm")}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from controllers.design_space import Range
-from controllers.design_space_fit import fit_probability
-from controllers.design_space_region import ProbabilityRegion, quadratic_features, scaled
+from controllers.design_space.fit import fit_probability
+from controllers.design_space.region import ProbabilityRegion, quadratic_features, scaled
+from controllers.design_space.space import Range
 from fmus.errors import GalenicError
 
 DOMAIN = {"press.force": Range(4.0, 8.0, "kN"), "press.gap": Range(1.0, 3.0, "mm")}

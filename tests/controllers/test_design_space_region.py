@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controllers.design_space import DesignSpace, Range
-from controllers.design_space_box import acceptable_alone, inscribed_box, safest_point, worst_in_box
-from controllers.design_space_region import Polytope, ProbabilityRegion, quadratic_features
+from controllers.design_space.box import acceptable_alone, inscribed_box, safest_point, worst_in_box
+from controllers.design_space.region import Polytope, ProbabilityRegion, quadratic_features
+from controllers.design_space.space import DesignSpace, Range
 from fmus.errors import GalenicError
 
 DOMAIN = {"press.force": Range(4.0, 8.0, "kN"), "press.gap": Range(1.0, 3.0, "mm")}

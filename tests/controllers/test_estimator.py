@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.linalg import solve_discrete_are
 
-from controllers.disturbance_model import Disturbance, DisturbanceModel, default_disturbances
-from controllers.estimator import Estimator, MeasurementModel
-from controllers.surrogate import LinearSurrogate, SurrogateInput, SurrogateOutput
+from controllers.linear.disturbance_model import Disturbance, DisturbanceModel, default_disturbances
+from controllers.linear.estimator import Estimator, MeasurementModel
+from controllers.surrogates.linear_surrogate import LinearSurrogate, SurrogateInput, SurrogateOutput
 from fmus.errors import GalenicError
 
 

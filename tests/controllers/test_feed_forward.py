@@ -7,7 +7,7 @@ import pytest
 from closed_loop import input_index, output
 from synthetic_line import Context
 
-from controllers.feed_forward import FeedForwardController
+from controllers.regulatory.feed_forward import FeedForwardController
 from cosim.component import Controller, Port
 from fmus.errors import GalenicError
 

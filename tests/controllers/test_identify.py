@@ -10,9 +10,9 @@ import pytest
 from closed_loop import DESIGN_SPACE, STEPS
 from synthetic_line import OUTPUTS, SyntheticLine
 
-from controllers.identification_plan import IdentificationPlan, InputPlan
-from controllers.identify import identify
-from controllers.realization import looks_integrating, realize
+from controllers.surrogates.plan import IdentificationPlan, InputPlan
+from controllers.surrogates.realization import looks_integrating, realize
+from controllers.surrogates.step_tests import identify
 from fmus.errors import GalenicError
 
 PLAN = IdentificationPlan(

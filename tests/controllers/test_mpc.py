@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from synthetic_line import INPUTS, OUTPUTS, SENSORS, SyntheticLine
 
+from controllers.linear.quadratic_program import QPSolution, QuadraticProgram
 from controllers.operation.reasons import Rung, StepReason
-from controllers.quadratic_program import QPSolution, QuadraticProgram
 from cosim.component import Controller
 from fmus.errors import GalenicError
 

@@ -7,8 +7,8 @@ import pytest
 from closed_loop import CONFIG, DESIGN_SPACE, controller, output, run
 from synthetic_line import SyntheticLine
 
-from controllers.design_space import DesignSpace
-from controllers.surrogate import LinearSurrogate
+from controllers.design_space.space import DesignSpace
+from controllers.surrogates.linear_surrogate import LinearSurrogate
 
 FILL, GAP = "press.fill_depth_setpoint", "press.gap_setpoint"
 REGION = """

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_line import Context
 
-from controllers.pid import PIDController
+from controllers.regulatory.pid import PIDController
 from cosim.component import Controller, Port
 from fmus.errors import GalenicError
 

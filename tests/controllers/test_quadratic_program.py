@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from controllers.quadratic_program import SOLVERS, QuadraticProgram
+from controllers.linear.quadratic_program import SOLVERS, QuadraticProgram
 from fmus.errors import GalenicError
 
 FREE = (np.full(2, -math.inf), np.full(2, math.inf))

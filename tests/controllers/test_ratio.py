@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_line import Context
 
-from controllers.ratio import RatioController
+from controllers.regulatory.ratio import RatioController
 from cosim.component import Controller, Port
 from fmus.errors import GalenicError
 

@@ -8,7 +8,7 @@ import pytest
 from closed_loop import output
 from synthetic_line import Context
 
-from controllers.recipe import RecipeController
+from controllers.regulatory.recipe import RecipeController
 from cosim.component import Controller, Port
 from fmus.errors import GalenicError
 

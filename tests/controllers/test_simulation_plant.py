@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from controllers.identification_plan import IdentificationPlan, InputPlan
-from controllers.identify import identify
-from controllers.simulation_plant import SimulationPlant
+from controllers.surrogates.plan import IdentificationPlan, InputPlan
+from controllers.surrogates.simulation_plant import SimulationPlant
+from controllers.surrogates.step_tests import identify
 from cosim import load_scenario
 from fmus.errors import GalenicError
 

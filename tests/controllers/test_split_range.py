@@ -8,7 +8,7 @@ import pytest
 from closed_loop import output
 from synthetic_line import Context
 
-from controllers.split_range import SplitRangeController
+from controllers.regulatory.split_range import SplitRangeController
 from cosim.component import Controller, Port
 from fmus.errors import GalenicError
 

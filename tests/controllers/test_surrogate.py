@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controllers.surrogate import LinearSurrogate, SurrogateInput, SurrogateOutput
+from controllers.surrogates.linear_surrogate import LinearSurrogate, SurrogateInput, SurrogateOutput
 from fmus.errors import GalenicError
 
 

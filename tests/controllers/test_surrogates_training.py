@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import yaml
 
-from controllers.identification_plan import IdentificationPlan, InputPlan
-from controllers.surrogate import LinearSurrogate, SurrogateInput, SurrogateOutput
 from controllers.surrogates import arx, excitation, load_model, records
 from controllers.surrogates import narx as sparse
 from controllers.surrogates.data_driven import Lagged, read
 from controllers.surrogates.domain import Domain
 from controllers.surrogates.files import write
 from controllers.surrogates.lagged import Scale, Window, data_of, step_of
+from controllers.surrogates.linear_surrogate import LinearSurrogate, SurrogateInput, SurrogateOutput
 from controllers.surrogates.multistep import refine
 from controllers.surrogates.neural import Network
+from controllers.surrogates.plan import IdentificationPlan, InputPlan
 from controllers.surrogates.records import Job, Record
 from controllers.surrogates.training import Trained, train
 from fmus.errors import GalenicError

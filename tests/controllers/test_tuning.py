@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from controllers.loop_margins import passed_on, robustness
-from controllers.tuning import StepModel, Tuning, fit_step_model, simc
+from controllers.regulatory.loop_margins import passed_on, robustness
+from controllers.regulatory.tuning import StepModel, Tuning, fit_step_model, simc
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
@@ -78,7 +78,7 @@ def test_margins_of_an_integrating_process_are_those_of_the_paper() -> None:
 
 @pytest.mark.parametrize("delay", [0, 2])
 def test_the_gain_margin_is_where_the_simulated_loop_begins_to_grow(delay: int) -> None:
-    """The sampled law of `controllers.pid` on the same step response."""
+    """The sampled law of `controllers.regulatory.pid` on the same step response."""
     response = lag(1.0, 30.0, 5.0, 10.0, 60)
     base = Tuning(1.0, 25.0)
     margin = robustness(response, 10.0, base, delay * 10.0).gain_margin

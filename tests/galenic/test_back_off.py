@@ -11,7 +11,7 @@ import pytest
 from typer.testing import Result
 
 from controllers.design_space import DesignSpace
-from controllers.design_space_back_off import Tightening
+from controllers.design_space.back_off import Tightening
 from fmus.errors import GalenicError
 from galenic import executors
 from galenic.back_off import ClosedLoop, ClosedRun, Watched, learn, with_file, write

@@ -61,7 +61,7 @@ def test_an_action_is_an_event_when_it_begins_and_when_it_ends(write: Callable[.
     text = file.read_text(encoding="utf-8")
     file.write_text(
         text
-        + "\nactions:\n  - {name: slow_press, at: 20 s, lasting: 30 s, set: {press.turret_speed_setpoint: 100000 1/h}}\n",
+        + "\nactions:\n  - {name: slow_press, at: 20 s, lasting: 30 s, set: {press.turret_speed_setpoint: 1e5 1/h}}\n",
         encoding="utf-8",
     )
     scenario = session.load(str(file))
@@ -75,9 +75,7 @@ def test_a_panel_takes_patterns_and_elements_of_arrays(write: Callable[..., Path
     file = write()
     text = file.read_text(encoding="utf-8")
     units = {"a.flow[1]": "g/s", "a.flow[2]": "g/s", "a.mass": "g", "b.flow[1]": "g/s"}
-    plot = (
-        "\nplot:\n  - {title: flows, signals: ['a.flow*']}\n  - {title: first, signals: ['b.flow*', 'a.flow[1]']}\n"
-    )
+    plot = "\nplot:\n  - {title: flows, signals: ['a.flow*']}\n  - {title: first, signals: ['b.flow*', 'a.flow[1]']}\n"
     file.write_text(text + plot, encoding="utf-8")
     flows, first = panels_of(session.load(str(file)), units)
     assert flows.signals == ("a.flow[1]", "a.flow[2]")

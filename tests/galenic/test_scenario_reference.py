@@ -10,9 +10,10 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from controllers import feed_forward, mpc_config, pid, ratio, recipe, split_range
-from controllers.operation import rules, section
 from controllers.design_space import DesignSpace
+from controllers.linear import section as mpc_config
+from controllers.operation import rules, section
+from controllers.regulatory import feed_forward, pid, ratio, recipe, split_range
 from cosim import (
     Results,
     Scenario,

@@ -1,4 +1,4 @@
-/* The linear law: Kalman filter, target and path as `controllers.estimator`, `target` and `dynamic` have them, on the matrices of
+/* The linear law: Kalman filter, target and path as `controllers.linear.estimator`, `target` and `dynamic` have them, on the matrices of
  * law.h. Its memory is s = [state (N_S) | covariance (N_S, N_S) | rejections (N_MEASURED)]. Matrices lie by rows. */
 
 enum { LAW_STATE = 0, LAW_COVARIANCE = N_S, LAW_REJECTIONS = N_S + N_S * N_S, N_LAW = LAW_REJECTIONS + N_MEASURED };

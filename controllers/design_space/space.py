@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from controllers.design_space_back_off import BackOff, read_back_off
-from controllers.design_space_box import inscribed_box
-from controllers.design_space_ranges import Range, read_ranges
-from controllers.design_space_region import Region, check_box, read_region
+from controllers.design_space.back_off import BackOff, read_back_off
+from controllers.design_space.box import inscribed_box
+from controllers.design_space.ranges import Range, read_ranges
+from controllers.design_space.region import Region, check_box, read_region
 from cosim.yaml_lines import read_yaml
 from fmus.errors import GalenicError, nearest
 
@@ -102,7 +102,7 @@ class DesignSpace:
         """Ranges of setpoints for a controller that moves ``moved``.
 
         Where all setpoints of the region are among them, it may go anywhere in the region's domain, and has to keep to
-        the region (`controllers.design_space_constraint`); else the box inside the region is what it may use.
+        the region (`controllers.design_space.constraint`); else the box inside the region is what it may use.
         """
         if self.region is None or any(name not in moved for name in self.region.domain):
             return self.setpoints

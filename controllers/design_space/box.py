@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from controllers.design_space_ranges import Range
-from controllers.design_space_region import Region
+from controllers.design_space.ranges import Range
+from controllers.design_space.region import Region
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 

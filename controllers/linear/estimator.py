@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import block_diag
 
-from controllers.disturbance_model import DisturbanceModel, integrating_directions, output_scale
-from controllers.surrogate import LinearSurrogate
+from controllers.linear.disturbance_model import DisturbanceModel, integrating_directions, output_scale
+from controllers.surrogates.linear_surrogate import LinearSurrogate
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from controllers.design_space_constraint import RegionConstraint
-from controllers.disturbance_model import DisturbanceModel
-from controllers.dynamic import DynamicOptimizer, checkpoints
+from controllers.design_space.constraint import RegionConstraint
 from controllers.estimation.channels import Reason
-from controllers.estimator import Estimator, MeasurementModel
-from controllers.linear_prediction import LinearPrediction
-from controllers.objective import Objective
+from controllers.linear.disturbance_model import DisturbanceModel
+from controllers.linear.dynamic import DynamicOptimizer, checkpoints
+from controllers.linear.estimator import Estimator, MeasurementModel
+from controllers.linear.objective import Objective
+from controllers.linear.prediction import LinearPrediction
+from controllers.linear.target import Edges, Target, TargetOptimizer
 from controllers.operation.law import (
     ActiveConstraint,
     ConstraintKind,
@@ -27,8 +28,7 @@ from controllers.operation.law import (
     Plan,
     Side,
 )
-from controllers.surrogate import LinearSurrogate
-from controllers.target import Edges, Target, TargetOptimizer
+from controllers.surrogates.linear_surrogate import LinearSurrogate
 from cosim.component import FloatArray
 
 #: A constraint counts as binding within this share of the signal's scale.
@@ -38,9 +38,9 @@ _BINDS = 1e-6
 class LinearLaw:
     r"""Offset-free linear MPC as a `controllers.operation.law.ControlLaw`.
 
-    1. (x, d) <- Kalman filter (x, d; u_{k-1}, fresh measurements)                 `controllers.estimator`
-    2. (u_t, y_t) <- steady state for d and the references, in hard bounds         `controllers.target`
-    3. U <- path from (x, d, u_{k-1}) to the target, soft quality limits           `controllers.dynamic`
+    1. (x, d) <- Kalman filter (x, d; u_{k-1}, fresh measurements)                 `controllers.linear.estimator`
+    2. (u_t, y_t) <- steady state for d and the references, in hard bounds         `controllers.linear.target`
+    3. U <- path from (x, d, u_{k-1}) to the target, soft quality limits           `controllers.linear.dynamic`
 
     No offset: the filter has as many integrating disturbances as measured outputs, so at rest its predicted outputs
     equal the measured ones; the target uses the same disturbances, so outputs with a reference sit on it wherever the

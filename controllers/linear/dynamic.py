@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from controllers.disturbance_model import DisturbanceModel
-from controllers.objective import Objective, check_sizes
-from controllers.quadratic_program import QuadraticProgram
-from controllers.surrogate import LinearSurrogate
-from controllers.target import EDGE_PRICE, Edges, Target
+from controllers.linear.disturbance_model import DisturbanceModel
+from controllers.linear.objective import Objective, check_sizes
+from controllers.linear.quadratic_program import QuadraticProgram
+from controllers.linear.target import EDGE_PRICE, Edges, Target
+from controllers.surrogates.linear_surrogate import LinearSurrogate
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 

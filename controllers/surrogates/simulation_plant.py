@@ -15,7 +15,7 @@ from fmus.errors import GalenicError, nearest
 
 
 class SimulationPlant:
-    """A `controllers.identify.Plant` on a scenario's FMUs: without its controllers, sensors' noise and disturbances.
+    """A `controllers.surrogates.step_tests.Plant` on a scenario's FMUs, without controllers, noise and disturbances.
 
     Each one loads its own FMUs at t = 0; `close` frees them. A feeder that refills within a test puts a disturbance
     into the responses: set its parameters so that the hopper lasts for settling and horizon.

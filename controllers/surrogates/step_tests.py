@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from controllers.identification_plan import IdentificationPlan
-from controllers.realization import Realization, looks_integrating, realize
-from controllers.surrogate import LinearSurrogate, SurrogateInput, SurrogateOutput
 from controllers.surrogates.excitation import levels
+from controllers.surrogates.linear_surrogate import LinearSurrogate, SurrogateInput, SurrogateOutput
+from controllers.surrogates.plan import IdentificationPlan
+from controllers.surrogates.realization import Realization, looks_integrating, realize
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 from fmus.quantity import parse_quantity
@@ -55,9 +55,10 @@ def identify(
 
         S_k[:, j] = (y_up(t_k) - y_down(t_k)) / (2 delta_j)
 
-    and is given to `controllers.realization.realize`. The training domain is u0 +- delta. A run without a step is the
-    base line for the validation: there the surrogate is compared with the plant under a random multi-level excitation
-    of all inputs at once, inside the training domain, over the horizon; RMSE and fit of each output are kept.
+    and is given to `controllers.surrogates.realization.realize`. The training domain is u0 +- delta. A run without
+    a step is the base line for the validation: there the surrogate is compared with the plant under a random
+    multi-level excitation of all inputs at once, inside the training domain, over the horizon; RMSE and fit of each
+    output are kept.
 
     Args:
         new_plant: makes a fresh plant.

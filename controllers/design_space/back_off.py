@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controllers.design_space_ranges import Range
+from controllers.design_space.ranges import Range
 from cosim.yaml_lines import Source
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import convert, parse_quantity

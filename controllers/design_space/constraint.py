@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from controllers.base import unit_factor
-from controllers.design_space_region import Polytope, ProbabilityRegion, Region
+from controllers.design_space.region import Polytope, ProbabilityRegion, Region
 from cosim.component import FloatArray
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import null_space
 
-from controllers.disturbance_model import DisturbanceModel, integrating_directions
-from controllers.objective import Objective, check_sizes
-from controllers.quadratic_program import QuadraticProgram
-from controllers.surrogate import LinearSurrogate
+from controllers.linear.disturbance_model import DisturbanceModel, integrating_directions
+from controllers.linear.objective import Objective, check_sizes
+from controllers.linear.quadratic_program import QuadraticProgram
+from controllers.surrogates.linear_surrogate import LinearSurrogate
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 

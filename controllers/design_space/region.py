@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from controllers.design_space_ranges import Range, read_ranges
+from controllers.design_space.ranges import Range, read_ranges
 from cosim.component import FloatArray
 from cosim.yaml_lines import Source
 from fmus.errors import GalenicError, nearest
@@ -225,7 +225,7 @@ def check_box(region: Region, ranges: Mapping[str, Range]) -> None:
     Raises:
         GalenicError: with the setpoints of a corner outside.
     """
-    from controllers.design_space_box import worst_in_box
+    from controllers.design_space.box import worst_in_box
 
     low, high = [], []
     for name, known in region.domain.items():

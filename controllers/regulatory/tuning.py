@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controllers.realization import looks_integrating
+from controllers.surrogates.realization import looks_integrating
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
@@ -46,7 +46,7 @@ class StepModel:
 
 @dataclass(frozen=True)
 class Tuning:
-    """Of a PID controller of the parallel form, see `controllers.pid`.
+    """Of a PID controller of the parallel form, see `controllers.regulatory.pid`.
 
     Args:
         gain: in input per output, the sign of the process gain.
@@ -190,7 +190,7 @@ def simc(
         K_c = tau / (K (tau_c + theta)),   T_i = min(tau, 4 (tau_c + theta)),   T_d = tau_2
 
     and for an integrating process K_c = 1 / (k (tau_c + theta)), T_i = 4 (tau_c + theta). These are of the series
-    form; a second lag, hence a derivative, gives the parallel form of `controllers.pid` with f = 1 + T_d / T_i,
+    form; a second lag, hence a derivative, gives the parallel form of `controllers.regulatory.pid`, f = 1 + T_d / T_i,
 
         K = f K_c,   T_I = f T_i,   T_D = T_d / f
 

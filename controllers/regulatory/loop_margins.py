@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from controllers.realization import looks_integrating
-from controllers.tuning import Tuning
+from controllers.regulatory.tuning import Tuning
+from controllers.surrogates.realization import looks_integrating
 from cosim.component import FloatArray
 
 _FREQUENCIES = 4000
@@ -50,7 +50,7 @@ def robustness(response: FloatArray, period: float, tuning: Tuning, delay: float
 
     With the unit-step response s_k at the controller's samples, a plant behind a zero-order hold is
     G(z) = sum_k (s_k - s_{k-1}) z^-k, whose last slope goes on where the response ends in a ramp; the controller of
-    `controllers.pid` is, with T_f = T_d / N,
+    `controllers.regulatory.pid` is, with T_f = T_d / N,
 
         C(z) = K (1 + (T / T_i) / (1 - z^-1) + T_d (1 - z^-1) / (T_f (1 - z^-1) + T))
 

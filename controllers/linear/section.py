@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from controllers.base import Config, Key, Quantity, parse_config, positive
-from controllers.design_space_constraint import region_constraint
-from controllers.disturbance_model import (
+from controllers.design_space.constraint import region_constraint
+from controllers.linear.disturbance_model import (
     Disturbance,
     DisturbanceModel,
     Kind,
@@ -18,10 +18,11 @@ from controllers.disturbance_model import (
     default_wander,
     output_scale,
 )
-from controllers.dynamic import move_blocks
-from controllers.estimator import MeasurementModel
-from controllers.linear_law import LinearLaw
-from controllers.objective import ControlledOutput, ManipulatedInput, Objective
+from controllers.linear.dynamic import move_blocks
+from controllers.linear.estimator import MeasurementModel
+from controllers.linear.law import LinearLaw
+from controllers.linear.objective import ControlledOutput, ManipulatedInput, Objective
+from controllers.linear.quadratic_program import SOLVERS
 from controllers.operation.border import Border
 from controllers.operation.law import ControlLaw
 from controllers.operation.section import (
@@ -32,8 +33,7 @@ from controllers.operation.section import (
     SectionReader,
     load_file,
 )
-from controllers.quadratic_program import SOLVERS
-from controllers.surrogate import LinearSurrogate
+from controllers.surrogates.linear_surrogate import LinearSurrogate
 from cosim.component import ControllerContext
 from fmus.errors import GalenicError, nearest
 

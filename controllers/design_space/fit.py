@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from controllers.design_space_ranges import Range
-from controllers.design_space_region import quadratic_features, scaled
+from controllers.design_space.ranges import Range
+from controllers.design_space.region import quadratic_features, scaled
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 

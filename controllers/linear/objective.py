@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controllers.surrogate import LinearSurrogate
+from controllers.surrogates.linear_surrogate import LinearSurrogate
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 

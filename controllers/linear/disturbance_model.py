@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy.linalg import null_space
 
-from controllers.surrogate import LinearSurrogate
+from controllers.surrogates.linear_surrogate import LinearSurrogate
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
