@@ -16,11 +16,11 @@ from controllers.surrogates import data_driven, mechanistic
 from controllers.surrogates.domain import Domain
 from controllers.surrogates.equations import digest_of
 from controllers.surrogates.linear import linear_model
-from controllers.surrogates.linear_surrogate import SCHEMA, Dumper, Line, LinearSurrogate, Row
+from controllers.surrogates.linear_surrogate import Dumper, Line, LinearSurrogate, Row, read_surrogate
 from controllers.surrogates.model import SHARES, HorizonError, SurrogateModel
 from controllers.surrogates.section import Section
 from cosim.library import load_scenario
-from cosim.yaml_lines import Source, read_yaml
+from cosim.yaml_lines import Source
 from fmus.errors import GalenicError, nearest
 
 KINDS = ("linear", "mechanistic", "narx", "neural")
@@ -37,18 +37,8 @@ def load_model(file: Path | str, *, check: bool = True) -> SurrogateModel:
     Raises:
         GalenicError: missing, malformed, of another schema, or inconsistent; with file, line and cure.
     """
-    source = read_yaml(Path(file))
+    source = read_surrogate(file)
     data = source.data
-    if not isinstance(data, dict) or "surrogate" not in data:
-        raise source.error(
-            (), "this is not a surrogate file", "name a file that 'galenic identify' wrote, with 'surrogate:'"
-        )
-    if data["surrogate"] != SCHEMA:
-        raise source.error(
-            ("surrogate",),
-            f"schema '{data['surrogate']}' is not one that this version reads ({SCHEMA})",
-            "identify the surrogate again with this version",
-        )
     kind = data.get("kind", "linear")
     if kind not in KINDS:
         raise source.error(("kind",), f"there is no kind '{kind}' of surrogate", nearest(str(kind), KINDS))

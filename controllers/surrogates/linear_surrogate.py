@@ -183,18 +183,8 @@ class LinearSurrogate:
         Raises:
             GalenicError: missing, malformed, of another schema, or inconsistent; with file, line and cure.
         """
-        source = read_yaml(Path(file))
+        source = read_surrogate(file)
         data = source.data
-        if not isinstance(data, dict) or "surrogate" not in data:
-            raise source.error(
-                (), "this is not a surrogate file", "name a file that 'galenic identify' wrote, with 'surrogate:'"
-            )
-        if data["surrogate"] != SCHEMA:
-            raise source.error(
-                ("surrogate",),
-                f"schema '{data['surrogate']}' is not one that this version reads ({SCHEMA})",
-                "identify the surrogate again with this version",
-            )
         if data.get("kind", "linear") != "linear":
             raise source.error(
                 ("kind",),
@@ -237,6 +227,27 @@ class LinearSurrogate:
             if error.file is not None:
                 raise
             raise source.error((), error.message, error.cure) from error
+
+
+def read_surrogate(file: Path | str) -> Source:
+    """The content of a surrogate file of any kind.
+
+    Raises:
+        GalenicError: missing, malformed, or of another schema; with file, line and cure.
+    """
+    source = read_yaml(Path(file))
+    data = source.data
+    if not isinstance(data, dict) or "surrogate" not in data:
+        raise source.error(
+            (), "this is not a surrogate file", "name a file that 'galenic identify' wrote, with 'surrogate:'"
+        )
+    if data["surrogate"] != SCHEMA:
+        raise source.error(
+            ("surrogate",),
+            f"schema '{data['surrogate']}' is not one that this version reads ({SCHEMA})",
+            "identify the surrogate again with this version",
+        )
+    return source
 
 
 def _index(name: str, names: list[str], kind: str) -> int:
