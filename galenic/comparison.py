@@ -325,7 +325,10 @@ def cells(row: Row) -> list[str]:
     from galenic.tables import number
 
     def difference(d: Difference) -> str:
-        return f"{number(d.mean, 3)} ({number(d.low, 3)} to {number(d.high, 3)})" if d.pairs else "-"
+        if not d.pairs:
+            return "-"
+        digits = 3 if abs(d.mean) < 1000.0 else 4
+        return f"{number(d.mean, digits)} ({number(d.low, digits)} to {number(d.high, digits)})"
 
     def won(d: Difference) -> str:
         if d.won is None or not d.pairs:
@@ -333,7 +336,7 @@ def cells(row: Row) -> list[str]:
         return f"{d.won} of {d.pairs}" + (f", {d.tied} equal" if d.tied else "")
 
     means = [
-        f"{number(m)} +- {number(s, 2)}" if math.isfinite(m) else "-"
+        f"{number(m)} +- {number(s, 2 if s < 100.0 else 4)}" if math.isfinite(m) else "-"
         for m, s in zip(row.means, row.spreads, strict=True)
     ]
     return [
