@@ -16,7 +16,7 @@ OK, WARNING, DISCARD, ERROR, FATAL = range(5)
 _STATUS = ("OK", "Warning", "Discard", "Error", "Fatal", "Pending")
 _TRACE_WIDTH = 200
 _MOST_MESSAGES = 100
-_SHARE = 0.7
+_SHARE = 0.5
 
 _LOGGERS = {
     2: c.CFUNCTYPE(None, c.c_void_p, c.c_char_p, c.c_int, c.c_char_p, c.c_char_p),
