@@ -153,12 +153,12 @@ class Granulator:
         return (solids / self["true_density"] + pores) / self["packing"] + powder / self["bulk_density"]
 
     def torque(self, fill: Any, dry: Any, water: Any) -> Any:
-        """Torque [N m] of screws that are filled to the share ``fill``; of more than full ones that of full ones."""
+        """Torque [N m] of a cell that holds the share ``fill`` of the barrel's volume; overfull counts as full."""
         ratio = ca.fmin(ca.fmax(water, 0.0) / ca.fmax(dry, _EMPTY), _WETTEST)
         return (
             self["wall"]
             * self["torque_factor"]
-            * ca.fmin(fill, 1.0)
+            * ca.fmin(fill, 1.0 / CELLS)
             * (1.0 + self["torque_liquid_effect"] * ratio)
             * (ca.fmax(self["speed"], 50.0) / self["reference_speed"]) ** -0.3
         )

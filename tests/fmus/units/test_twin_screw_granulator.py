@@ -257,7 +257,7 @@ def test_it_stays_positive_and_finite(running: Any, moves: list[tuple[float, ...
             values = {n: granulator.get(n) for n in outputs}
             assert np.all(np.isfinite(list(values.values())))
             assert all(values[n] >= -1e-9 for n in bounded)
-            assert np.all(class_sizes(granulator) >= -1e-9)
+            assert np.all(class_sizes(granulator) >= -1e-8)  # the integrator's absolute tolerance
             assert -1e-9 <= values["outlet.api_fraction"] <= 1 + 1e-6
             assert values["outlet.moisture"] <= 1.5 + 1e-6
             assert 20.0 <= values["d10"] <= values["d50"] <= values["d90"] <= 4000.1
