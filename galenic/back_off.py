@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,15 @@ import yaml
 
 from controllers.design_space import DesignSpace
 from controllers.design_space.back_off import BackOff, Tightening
+from controllers.design_space.ranges import Range
 from fmus.errors import GalenicError, nearest
+from galenic.ensemble_run import record_steps
+from galenic.executors import run_all
 
 if TYPE_CHECKING:
     from cosim import Scenario
     from cosim.component import FloatArray
 
-_POLL = 0.25
-_STEPS_BETWEEN_LOOKS = 200
 #: Of an attribute's limits that a back-off has to leave.
 _LEFT = 0.1
 _SECTION = re.compile(r"^back_off:.*\n(?:(?:[ \t#].*)?\n)*", re.MULTILINE)
@@ -173,24 +175,13 @@ def run_closed(
     plan: ClosedLoop, seeds: Sequence[int], executor: Executor, progress: Callable[[float], None] | None = None
 ) -> list[ClosedRun]:
     """The runs, one for each seed. Ctrl-C passes through; what has not begun then is cancelled."""
-    futures: list[Future[ClosedRun | None]] = [executor.submit(evaluate, plan, seed) for seed in seeds]
-    waiting = set(futures)
-    try:
-        while waiting:
-            _, waiting = wait(waiting, _POLL, FIRST_COMPLETED)
-            if progress is not None:
-                progress(len(futures) - len(waiting))
-    finally:
-        for future in waiting:
-            future.cancel()
-    return [run for future in futures if (run := future.result()) is not None]
+    return run_all(partial(evaluate, plan), seeds, executor, progress)
 
 
 def evaluate(plan: ClosedLoop, seed: int) -> ClosedRun | None:
     """One run; None where it was told to stop. Raises GalenicError where the system cannot be built."""
     from cosim import Simulation
     from galenic import session
-    from galenic.executors import told_to_stop
 
     scenario = session.with_duration(session.load(plan.scenario, None, list(plan.overrides)), plan.duration)
     space = DesignSpace.load(plan.file)
@@ -198,32 +189,23 @@ def evaluate(plan: ClosedLoop, seed: int) -> ClosedRun | None:
         index, ports = simulation.system.index, simulation.system.ports
         columns = [index[w.signal] for w in plan.watched]
         targets = [[index[name] for name in w.wanted] for w in plan.watched]
-        setpoints = [n for n in space.hard_ranges(list(index)) if n in index]
-        units = [ports[n].unit for n in setpoints]
-        places = [index[n] for n in setpoints]
-        rows = np.full((simulation.steps, 2 * len(columns)), math.nan)
-        margins, error, step = [], "", 0
-        first = round(plan.warm_up / simulation.step_size)
-        try:
-            for step in range(simulation.steps):
-                if step % _STEPS_BETWEEN_LOOKS == 0 and told_to_stop():
-                    return None
-                simulation.step()
-                if simulation.stopped:
-                    rows = rows[:step]
-                    break
-                signals = simulation.signals
-                rows[step, : len(columns)] = signals[columns]
-                rows[step, len(columns) :] = [_first(signals[wanted]) for wanted in targets]
-                if step >= first and places:
-                    margins.append(_margin(space, setpoints, units, signals[places]))
-        except GalenicError as failure:
-            error, rows = " ".join(failure.message.split()), rows[:step]
-    rows = rows[first:]
+        ranges = {n: r for n, r in space.hard_ranges(list(index)).items() if n in index}
+        units = {n: ports[n].unit for n in ranges}
+        places = [index[n] for n in ranges]
+
+        def row(signals: FloatArray) -> FloatArray:
+            first = np.array([_first(signals[wanted]) for wanted in targets])
+            return np.concatenate([signals[columns], first, signals[places]])
+
+        made = record_steps(simulation, 2 * len(columns) + len(places), row)
+        if made is None:
+            return None
+        rows, error = made
+        rows = rows[round(plan.warm_up / simulation.step_size) :]
     if not len(rows):
         nothing = (math.nan,) * len(columns)
         return ClosedRun(seed, nothing, nothing, 1.0, math.nan, error or "it stopped within the warm-up")
-    values, wanted = rows[:, : len(columns)], rows[:, len(columns) :]
+    values, wanted, held = np.split(rows, [len(columns), 2 * len(columns)], axis=1)
     centres = np.where(np.isfinite(wanted), wanted, values.mean(axis=0))
     low, high = (np.array([getattr(w, side) for w in plan.watched]) for side in ("low", "high"))
     inside = ((values >= low) & (values <= high)).all(axis=1)
@@ -234,7 +216,7 @@ def evaluate(plan: ClosedLoop, seed: int) -> ClosedRun | None:
         tuple(map(float, away[0])),
         tuple(map(float, away[1])),
         float((~inside).mean()),
-        min(margins, default=math.nan),
+        _least_margin(space, ranges, units, held),
         error,
     )
 
@@ -245,15 +227,17 @@ def _first(values: FloatArray) -> float:
     return float(known[0]) if len(known) else math.nan
 
 
-def _margin(space: DesignSpace, names: Sequence[str], units: Sequence[str], values: FloatArray) -> float:
+def _least_margin(space: DesignSpace, ranges: Mapping[str, Range], units: Mapping[str, str], held: FloatArray) -> float:
+    """The smallest margin of setpoints, shape (steps, len(ranges)), in ``units``; NaN where there are none."""
     from controllers.base import unit_factor
 
-    known = space.hard_ranges(names)
+    if not ranges:
+        return math.nan
     here = {}
-    for name, unit, value in zip(names, units, values, strict=True):
-        factor, offset = unit_factor(unit, known[name].unit)
-        here[name] = factor * float(value) + offset
-    return space.margin(here)
+    for (name, limits), values in zip(ranges.items(), held.T, strict=True):
+        factor, offset = unit_factor(units[name], limits.unit)
+        here[name] = factor * values + offset
+    return float(space.margins(here).min())
 
 
 def learn(plan: ClosedLoop, runs: Sequence[ClosedRun], share: float) -> Found:

@@ -15,11 +15,10 @@ import numpy as np
 
 from fmus.errors import GalenicError
 from galenic.design_space_plan import Plan
-from galenic.executors import told_to_stop
+from galenic.ensemble_run import record_steps
+from galenic.executors import POLL, run_all, told_to_stop
 
 SAMPLES = "samples.csv"
-_POLL = 0.25
-_STEPS_BETWEEN_LOOKS = 200
 #: Numbers of runs from here on are not of the ensemble.
 _FRESH = 1_000_000
 
@@ -99,7 +98,7 @@ def run_ensemble(
             while waiting:
                 if progress is not None:
                     progress(total - len(waiting))
-                finished, waiting = wait(waiting, _POLL, FIRST_COMPLETED)
+                finished, waiting = wait(waiting, POLL, FIRST_COMPLETED)
                 for future in finished:
                     sample = future.result()
                     if sample is not None:
@@ -127,17 +126,7 @@ def run_fresh(
     progress: Callable[[float], None] | None = None,
 ) -> list[Sample]:
     """Runs at given setpoints with seeds that no run of the ensemble has. Ctrl-C passes through."""
-    futures = [executor.submit(evaluate, Job(plan, _FRESH + n, point)) for n, point in enumerate(points)]
-    waiting: set[Future[Sample | None]] = set(futures)
-    try:
-        while waiting:
-            _, waiting = wait(waiting, _POLL, FIRST_COMPLETED)
-            if progress is not None:
-                progress(len(futures) - len(waiting))
-    finally:
-        for future in waiting:
-            future.cancel()
-    return [s for f in futures if (s := f.result()) is not None]
+    return run_all(evaluate, (Job(plan, _FRESH + n, point) for n, point in enumerate(points)), executor, progress)
 
 
 def evaluate(job: Job) -> Sample | None:
@@ -153,19 +142,10 @@ def evaluate(job: Job) -> Sample | None:
     scenario = session.with_duration(session.load(plan.scenario, None, [*plan.overrides, *values]), plan.duration)
     with Simulation(scenario, seed=seed, without=plan.without) as simulation:
         columns = [simulation.system.index[a.signal] for a in plan.attributes]
-        rows = np.full((simulation.steps, len(columns)), math.nan)
-        error, step = "", 0
-        try:
-            for step in range(simulation.steps):
-                if step % _STEPS_BETWEEN_LOOKS == 0 and told_to_stop():
-                    return None
-                simulation.step()
-                if simulation.stopped:
-                    rows = rows[:step]
-                    break
-                rows[step] = simulation.signals[columns]
-        except GalenicError as failure:
-            error, rows = " ".join(failure.message.split()), rows[:step]
+        made = record_steps(simulation, len(columns), lambda signals: signals[columns])
+        if made is None:
+            return None
+        rows, error = made
         first = round(plan.warm_up / simulation.step_size)
     counted = rows[first:]
     if not len(counted):

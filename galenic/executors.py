@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import signal
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from fmus.errors import GalenicError
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+#: Seconds between two looks at futures that have not finished, so that Ctrl-C is heard.
+POLL = 0.25
 _SCHEDULERS = "write --scheduler local:2, or --scheduler tcp://host:8786"
 _WAIT = "20 s"
 
@@ -60,6 +65,29 @@ def told_to_stop() -> bool:
     """Whether the process that this worker computes for has ended its ensemble."""
     stop = _shared.get("stop")
     return stop is not None and bool(stop.value)
+
+
+def run_all(
+    work: Callable[[Job], Result | None],
+    jobs: Iterable[Job],
+    executor: Executor,
+    progress: Callable[[float], None] | None = None,
+) -> list[Result]:
+    """What ``work`` gives for each job, in their order, without those that were told to stop.
+
+    Ctrl-C passes through; what has not begun then is cancelled. ``progress`` is told the number of finished jobs.
+    """
+    futures = [executor.submit(work, job) for job in jobs]
+    waiting = set(futures)
+    try:
+        while waiting:
+            _, waiting = wait(waiting, POLL, FIRST_COMPLETED)
+            if progress is not None:
+                progress(len(futures) - len(waiting))
+    finally:
+        for future in waiting:
+            future.cancel()
+    return [result for future in futures if (result := future.result()) is not None]
 
 
 @contextmanager

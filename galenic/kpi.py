@@ -236,7 +236,7 @@ class _Run:
         any_outside = np.zeros(len(self.frame), dtype=bool)
         kpis = []
         if setpoints:
-            margins = _margins(space, setpoints)
+            margins = space.margins(setpoints)
             # a setpoint that stands on the edge is inside, whatever a unit conversion rounds
             any_outside |= ~(margins >= -1e-9)
             kpis += self._margin(margins)
@@ -314,13 +314,6 @@ class _Run:
 def _time_share(name: str, label: str, outside: npt.NDArray[np.bool_], dt: FloatArray, total: float) -> Kpi:
     share = 100 * float(dt[outside].sum()) / total if total else math.nan
     return Kpi(name, label, share, "%", f"{label}: share of the time after the warm-up")
-
-
-def _margins(space: DesignSpace, setpoints: Mapping[str, FloatArray]) -> FloatArray:
-    """The margin at each record; setpoints change seldom, so each combination is asked for once."""
-    points, index = np.unique(np.column_stack(list(setpoints.values())), axis=0, return_inverse=True)
-    margins = np.array([space.margin(dict(zip(setpoints, point, strict=True))) for point in points])
-    return margins[index.ravel()]
 
 
 def _design_space(scenario: Scenario, section: KpiSection) -> DesignSpace | None:

@@ -13,6 +13,7 @@ from controllers.design_space.back_off import BackOff, read_back_off
 from controllers.design_space.box import inscribed_box
 from controllers.design_space.ranges import Range, read_ranges
 from controllers.design_space.region import Region, check_box, read_region
+from cosim.component import FloatArray
 from cosim.yaml_lines import read_yaml
 from fmus.errors import GalenicError, nearest
 
@@ -131,3 +132,12 @@ class DesignSpace:
             ranges = {name: r for name, r in ranges.items() if name not in domain}
         margins += [ranges[name].margin(value) for name, value in values.items() if name in ranges]
         return min(margins, default=math.inf)
+
+    def margins(self, setpoints: Mapping[str, FloatArray]) -> FloatArray:
+        """`margin` at each of many times, shape (n,), of setpoints by name, each of shape (n,).
+
+        Setpoints change seldom, so each combination is asked for once.
+        """
+        points, index = np.unique(np.column_stack(list(setpoints.values())), axis=0, return_inverse=True)
+        margins = np.array([self.margin(dict(zip(setpoints, point, strict=True))) for point in points])
+        return margins[index.ravel()]

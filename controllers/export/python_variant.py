@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from controllers.mpc import MPCController
 from controllers.nonlinear.engines import ENGINES
 from cosim.component import Port
-from cosim.python_fmu.component import Wanted
+from cosim.python_fmu.component import Wanted, texts_in
 from cosim.python_fmu.export import write_python_fmu
 from cosim.scenario import Scenario
 from cosim.sensors import Sensor
@@ -87,7 +87,7 @@ def build_python_variant(
 def _files(value: Any, folder: Path, known: frozenset[Path] = frozenset()) -> list[Path]:
     """The files that texts name, from ``folder``, and those that YAML among them names: a model and what it is of."""
     found: list[Path] = []
-    for text in _texts(value):
+    for text in texts_in(value):
         file = (folder / text).resolve() if text.strip() and "\n" not in text else folder
         if file in known or file in found or not file.is_file():
             continue
@@ -95,14 +95,3 @@ def _files(value: Any, folder: Path, known: frozenset[Path] = frozenset()) -> li
         if file.suffix in (".yaml", ".yml"):
             found += _files(read_yaml(file).data, file.parent, known | set(found))
     return found
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)

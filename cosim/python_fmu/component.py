@@ -218,7 +218,7 @@ def _named_files(wanted: Wanted, source: _Source) -> Iterator[Path]:
                 cure="correct 'files'; it is relative to the class's file",
                 file=wanted.file,
             )
-    for text in _texts(wanted.config):
+    for text in texts_in(wanted.config):
         try:
             if text.strip() and (wanted.directory / text).is_file():
                 yield wanted.directory / text
@@ -226,15 +226,16 @@ def _named_files(wanted: Wanted, source: _Source) -> Iterator[Path]:
             continue
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text in a section, however deep."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for inner in value.values():
-            yield from _texts(inner)
+            yield from texts_in(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _texts(inner)
+            yield from texts_in(inner)
 
 
 def _place_of(file: Path, wanted: Wanted) -> str:

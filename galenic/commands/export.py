@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from galenic.export_options import Fmi, Out, Platforms, chosen, tell, tell_python
+
 if TYPE_CHECKING:
     from fmus import UnitModel
 
@@ -36,19 +38,9 @@ def register(app: typer.Typer) -> None:
 
 def export(
     target: Annotated[str, typer.Argument(metavar="UNIT_OR_SCENARIO", help="A unit, FILE.py, or a scenario.")],
-    out: Annotated[Path, typer.Option(help="Folder to write the FMUs to.")] = Path(),
-    fmi: Annotated[
-        list[int] | None,
-        typer.Option(metavar="2|3", help="FMI version, repeatable: 2 (NAME.fmu) or 3 (NAME_fmi3.fmu). Default: both."),
-    ] = None,
-    platform: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Platform to build for, repeatable: linux64, win64, darwin64 (x86-64 and arm64), aarch64-linux, "
-            "or all. Default: all.",
-        ),
-    ] = None,
+    out: Out = Path(),
+    fmi: Fmi = None,
+    platform: Platforms = None,
 ) -> None:
     """Write units as FMUs, to use in any tool on Linux, Windows and macOS.
 
@@ -62,30 +54,17 @@ def export(
     where it runs: FMI 2.0 Co-Simulation for Linux and Windows, through PythonFMU.
     """
     from cosim.python_fmu import build_python_fmus, is_python_component
-    from fmus import GalenicError, build_fmu
-    from fmus.export import FMI_VERSIONS
-    from fmus.toolchain import PLATFORM_NAMES, chosen_platforms
-    from galenic.console import output
+    from fmus import build_fmu
 
-    if out.exists() and not out.is_dir():
-        raise GalenicError(f"--out: '{out}' is not a folder", cure="give a folder; it is created where it is missing")
-    versions = sorted(set(fmi or FMI_VERSIONS))
-    for version in versions:
-        if version not in FMI_VERSIONS:
-            raise GalenicError(f"--fmi: there is no export to FMI {version}", cure="2 for FMI 2.0 or 3 for FMI 3.0")
-    wanted = platform or ["all"]
-    names = [p.fmi_name for p in chosen_platforms(PLATFORM_NAMES if "all" in wanted else wanted)]
-    console = output()
+    versions, names = chosen(out, fmi, platform)
     for model in () if is_python_component(target) else _models(target):
         for version in versions:
             with _progress(f"{model.name} (FMI {version}.0)", names) as done:
                 file = build_fmu(model, out, fmi=version, platforms=names, on_binary=done)
-            facts = f"FMI {version}.0, {file.stat().st_size / 1024:.0f} KiB: {', '.join(names)}"
-            console.print(f"{file}  ({facts})", soft_wrap=True, markup=False)
+            tell(file, version, names)
     # what has to be Python: a component, or a scenario's own controllers
     for file in build_python_fmus(target, out, fmi=versions, platforms=names, on_left_out=_note):
-        facts = f"FMI 2.0, {file.stat().st_size / 1024:.0f} KiB; needs Python, 'galenic info' says which"
-        console.print(f"{file}  ({facts})", soft_wrap=True, markup=False)
+        tell_python(file)
 
 
 def _note(text: str) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from galenic.export_options import Fmi, Out, Platforms, chosen, tell, tell_python
+
 if TYPE_CHECKING:
     from controllers.mpc import MPCController
     from cosim import Scenario
@@ -41,19 +43,9 @@ def export_controller(
         str | None, typer.Option(help="Its controller to export. Default: the one predictive controller.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the FMU. Default: SCENARIO_CONTROLLER.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder to write the FMUs to.")] = Path(),
-    fmi: Annotated[
-        list[int] | None,
-        typer.Option(metavar="2|3", help="FMI version, repeatable: 2 (NAME.fmu) or 3 (NAME_fmi3.fmu). Default: both."),
-    ] = None,
-    platform: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Platform to build for, repeatable: linux64, win64, darwin64 (x86-64 and arm64), aarch64-linux, "
-            "or all. Default: all.",
-        ),
-    ] = None,
+    out: Out = Path(),
+    fmi: Fmi = None,
+    platform: Platforms = None,
     python: Annotated[
         bool, typer.Option("--python", help="An FMU that needs Python with Galenic, for any law and engine: FMI 2.0.")
     ] = False,
@@ -80,18 +72,9 @@ def export_controller(
     from cosim import load_scenario
     from cosim.system_builder import build_system
     from fmus import GalenicError
-    from fmus.export import FMI_VERSIONS
-    from fmus.toolchain import PLATFORM_NAMES, chosen_platforms
-    from galenic.console import messages, output
+    from galenic.console import messages
 
-    if out.exists() and not out.is_dir():
-        raise GalenicError(f"--out: '{out}' is not a folder", cure="give a folder; it is created where it is missing")
-    versions = sorted(set(fmi or FMI_VERSIONS))
-    for version in versions:
-        if version not in FMI_VERSIONS:
-            raise GalenicError(f"--fmi: there is no export to FMI {version}", cure="2 for FMI 2.0 or 3 for FMI 3.0")
-    wanted = platform or ["all"]
-    names = [p.fmi_name for p in chosen_platforms(PLATFORM_NAMES if "all" in wanted else wanted)]
+    versions, names = chosen(out, fmi, platform)
     loaded = load_scenario(scenario)
     system = build_system(loaded)
     found = _chosen(loaded, system.controllers, controller)
@@ -105,8 +88,7 @@ def export_controller(
         file = build_python_variant(
             loaded, system, found, called, out, engine=engine, platforms=names if platform else None
         )
-        facts = f"FMI 2.0, {file.stat().st_size / 1024:.0f} KiB; needs Python, 'galenic info' says which"
-        output().print(f"{file}  ({facts})", soft_wrap=True, markup=False)
+        tell_python(file)
         return
     model = controller_model(
         called,
@@ -116,8 +98,7 @@ def export_controller(
     for version in versions:
         with messages().status(f"Building {model.name} (FMI {version}.0) for {', '.join(names)}"):
             file = build_controller_fmu(model, out, fmi=version, platforms=names)
-        facts = f"FMI {version}.0, {file.stat().st_size / 1024:.0f} KiB: {', '.join(names)}"
-        output().print(f"{file}  ({facts})", soft_wrap=True, markup=False)
+        tell(file, version, names)
 
 
 def _chosen(scenario: Scenario, controllers: dict[str, Controller], name: str | None) -> MPCController:
