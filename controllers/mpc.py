@@ -14,11 +14,11 @@ from controllers.base import SampledController
 from controllers.linear.section import build
 from controllers.operation.advice import AnswerFile, Ask
 from controllers.operation.border import Border
+from controllers.operation.labels import label_of
 from controllers.operation.law import ControlLaw
 from controllers.operation.margin import margin_of
 from controllers.operation.reasons import Mode, StepReason
 from controllers.operation.record import Recorder, record_file
-from controllers.operation.section import label_of
 from controllers.operation.shell import Shell, Step
 from cosim.component import ControllerContext, Port
 

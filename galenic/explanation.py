@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from controllers.operation.checks import VERDICT_WORDS, Verdict
+from controllers.operation.labels import labels_of
 from controllers.operation.law import RANKS
 from controllers.operation.reasons import MODE_WORDS, REASON_WORDS, RUNG_WORDS, Mode, Rung, StepReason
-from controllers.operation.section import labels_of
 from galenic.control_record import ControlRecord
 from galenic.explanation_sentences import sentence
 

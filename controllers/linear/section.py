@@ -24,20 +24,12 @@ from controllers.linear.law import LinearLaw
 from controllers.linear.objective import ControlledOutput, ManipulatedInput, Objective
 from controllers.linear.quadratic_program import SOLVERS
 from controllers.operation.border import Border
+from controllers.operation.config import CommonConfig
 from controllers.operation.law import ControlLaw
-from controllers.operation.section import (
-    CommonConfig,
-    ControlledConfig,
-    ManipulatedConfig,
-    MeasurementConfig,
-    SectionReader,
-    load_file,
-)
+from controllers.operation.section import SectionReader, load_file
 from controllers.surrogates.linear_surrogate import LinearSurrogate
 from cosim.component import ControllerContext
 from fmus.errors import GalenicError, nearest
-
-__all__ = ["ControlledConfig", "DisturbanceConfig", "MPCConfig", "ManipulatedConfig", "MeasurementConfig", "build"]
 
 
 class DisturbanceConfig(Config):

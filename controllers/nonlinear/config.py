@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from controllers.base import Config, Quantity
-from controllers.operation.section import CommonConfig, ControlledConfig, ManipulatedConfig
+from controllers.operation.config import CommonConfig, ControlledConfig, ManipulatedConfig
 
 
 class NonlinearControlledConfig(ControlledConfig):

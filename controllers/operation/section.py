@@ -1,4 +1,4 @@
-"""What the sections of all predictive controllers have, read into numbers in the model's units, and their ports."""
+"""The section of any predictive controller, read into numbers in its model's units, and the ports that it asks for."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from pydantic import Field
-
 from controllers.base import (
-    Config,
     Key,
     Quantity,
     Wiring,
@@ -24,7 +21,9 @@ from controllers.base import (
 )
 from controllers.design_space.space import DesignSpace, Range
 from controllers.operation.border import Border, Channel, MeasuredChannel
-from controllers.operation.rules import OperationConfig, OperationRules
+from controllers.operation.config import CommonConfig, ManipulatedConfig, MeasurementConfig
+from controllers.operation.labels import label_of, labels_of
+from controllers.operation.rules import OperationRules
 from cosim.component import ControllerContext, FloatArray, Port
 from fmus.errors import GalenicError
 
@@ -35,76 +34,6 @@ _SILENT_PERIODS = 5.0
 #: A value further from the operating point than this many times the output's size is no measurement.
 _FAR = 100.0
 T = TypeVar("T")
-
-
-class QualityConfig(Config):
-    """A signal that tells how good a value is; good from ``good_from`` on (OPC quality codes: 192)."""
-
-    signal: str
-    good_from: float = 0.5
-
-
-class MeasurementConfig(Config):
-    """How an output is measured; period, delay and noise default to those of the scenario's sensor.
-
-    ``output`` names the output where the key is a name of its own: for a second sensor of one output.
-    """
-
-    sensor: str
-    output: str | None = None
-    sample: str | None = None
-    delay: Quantity | None = None
-    std: Quantity | None = None
-    gate: float | None = Field(default=None, gt=0.0)
-    needed: bool = True
-    max_missed: int | None = Field(default=None, ge=0)
-    limits: tuple[Quantity | None, Quantity | None] | None = None
-    max_rate: Quantity | None = None
-    frozen_after: int | None = Field(default=None, ge=2)
-    max_age: Quantity | None = None
-    quality: QualityConfig | None = None
-
-
-class ControlledConfig(Config):
-    """What an output is asked for."""
-
-    reference: Quantity | None = None
-    weight: float = Field(default=1.0, gt=0.0)
-    limits: tuple[Quantity | None, Quantity | None] | None = None
-    limit_weight: float = Field(default=100.0, gt=0.0)
-    rank: int = Field(default=2, ge=2, le=3)
-    scale: Quantity | None = None
-
-
-class ManipulatedConfig(Config):
-    """What may be done with an input; its hard bounds are the design space's, or narrower.
-
-    ``ideal`` is where it rests when the references leave a choice. Where no input has one, all rest near the
-    surrogate's operating point; where some have, the others follow.
-    """
-
-    limits: tuple[Quantity | None, Quantity | None] | None = None
-    max_move: Quantity | None = None
-    weight_move: float = Field(default=1.0, gt=0.0)
-    ideal: Quantity | None = None
-    weight_ideal: float = Field(default=0.001, gt=0.0)
-    weight_target: float = Field(default=0.001, gt=0.0)
-
-
-class CommonConfig(Config):
-    """What the sections of all predictive controllers share, whatever their law."""
-
-    type: str = "mpc"
-    period: Quantity | None = None
-    design_space: str | None = None
-    supervises: list[str] = Field(default_factory=list)
-    measurements: dict[str, MeasurementConfig] = Field(min_length=1)
-    controlled: dict[str, ControlledConfig] = Field(min_length=1)
-    manipulated: dict[str, ManipulatedConfig | None] = Field(default_factory=dict)
-    estimate_after: Quantity = 0.0
-    start_after: Quantity = 0.0
-    max_missed: int = Field(default=0, ge=0)
-    operation: OperationConfig = Field(default_factory=OperationConfig)
 
 
 class ModelSignal(Protocol):
@@ -425,14 +354,3 @@ def load_file(context: ControllerContext, key: str, name: str, load: Callable[[P
         where = f"{cure or 'check the path'}; it is relative to the scenario"
         raise context.error(key, f"there is no file {file}", where)
     return load(file)
-
-
-def label_of(signal: str) -> str:
-    """The last name of a signal: ``label_claim`` of ``press.label_claim``."""
-    return signal.rsplit(".", 1)[-1]
-
-
-def labels_of(signals: Sequence[str]) -> list[str]:
-    """The last names of signals; the whole name where two would be the same."""
-    last = [label_of(signal) for signal in signals]
-    return [short if last.count(short) == 1 else whole for short, whole in zip(last, signals, strict=True)]

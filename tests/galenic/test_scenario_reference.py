@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from controllers.design_space import DesignSpace
 from controllers.linear import section as mpc_config
-from controllers.operation import rules, section
+from controllers.operation import config, rules
 from controllers.regulatory import feed_forward, pid, ratio, recipe, split_range
 from cosim import (
     Results,
@@ -68,10 +68,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "controllers/split_range": split_range.SplitRangeConfig,
     "controllers/split_range/main": split_range.ActuatorConfig,
     "controllers/mpc": mpc_config.MPCConfig,
-    "controllers/mpc/measurements": section.MeasurementConfig,
-    "controllers/mpc/measurements/quality": section.QualityConfig,
-    "controllers/mpc/controlled": section.ControlledConfig,
-    "controllers/mpc/manipulated": section.ManipulatedConfig,
+    "controllers/mpc/measurements": config.MeasurementConfig,
+    "controllers/mpc/measurements/quality": config.QualityConfig,
+    "controllers/mpc/controlled": config.ControlledConfig,
+    "controllers/mpc/manipulated": config.ManipulatedConfig,
     "controllers/mpc/operation": rules.OperationConfig,
     "controllers/mpc/operation/fallback": rules.LimitsConfig,
     "controllers/mpc/operation/mismatch": rules.MismatchConfig,
@@ -145,7 +145,7 @@ def test_no_section_of_a_scenario_is_left_out() -> None:
         recipe,
         split_range,
         mpc_config,
-        section,
+        config,
         rules,
         kpi_section,
         kpi_expressions,
@@ -156,7 +156,7 @@ def test_no_section_of_a_scenario_is_left_out() -> None:
         for model in vars(module).values()
         if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == module.__name__
     }
-    shared = {section.CommonConfig}  # its keys are those of the sections that extend it
+    shared = {config.CommonConfig}  # its keys are those of the sections that extend it
     assert {m for m in models if not m.__name__.startswith("_")} - shared == set(SECTIONS.values())
 
 
