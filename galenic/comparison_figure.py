@@ -12,7 +12,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from galenic.comparison import Row, Trial, headline
+from galenic.comparison import Row, Trial
+from galenic.comparison_table import headline
 from galenic.figure import COLOURS, save
 from galenic.indicator import Kpi
 

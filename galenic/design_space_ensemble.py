@@ -6,8 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 from fmus.errors import GalenicError
 from galenic.design_space_plan import Plan
 from galenic.ensemble_run import record_steps
-from galenic.executors import POLL, run_all, told_to_stop
+from galenic.executors import as_they_end, run_all
 
 SAMPLES = "samples.csv"
 #: Numbers of runs from here on are not of the ensemble.
@@ -87,33 +86,26 @@ def run_ensemble(
     done = {s.number: s for s in read_samples(plan, folder)}
     grid = plan.points(points)
     todo = [Job(plan, n, tuple(map(float, grid[n // plan.seeds_each]))) for n in range(total) if n not in done]
+    kept = total - len(todo)
     interrupted = False
-    waiting: set[Future[Sample | None]] = set()
     file = folder / SAMPLES
+
+    def told(finished: float) -> None:
+        if progress is not None:
+            progress(kept + finished)
+
     try:
         with file.open("a", encoding="utf-8", newline="") as stream:
             if not stream.tell():
                 stream.write(_line(_header(plan)))
-            waiting = {executor.submit(evaluate, job) for job in todo}
-            while waiting:
-                if progress is not None:
-                    progress(total - len(waiting))
-                finished, waiting = wait(waiting, POLL, FIRST_COMPLETED)
-                for future in finished:
-                    sample = future.result()
-                    if sample is not None:
-                        done[sample.number] = sample
-                        stream.write(_line(_row(sample)))
+            told(0.0)
+            cure = f"--jobs 1 needs less memory; --resume {folder} goes on"
+            for _, sample in as_they_end(evaluate, todo, executor, told, cure):
+                done[sample.number] = sample
+                stream.write(_line(_row(sample)))
                 stream.flush()
-    except BrokenProcessPool as error:
-        raise GalenicError(
-            "a run's process ended without a word", cure=f"--jobs 1 needs less memory; --resume {folder} goes on"
-        ) from error
     except KeyboardInterrupt:
         interrupted = True
-    finally:
-        for future in waiting:
-            future.cancel()
     samples = [done[n] for n in sorted(done)]
     write_text(file, "".join(map(_line, (_header(plan), *map(_row, samples)))))  # in their order, whoever was first
     return [s for s in samples if s.number < total], interrupted
@@ -134,8 +126,6 @@ def evaluate(job: Job) -> Sample | None:
     from cosim import Simulation
     from galenic import session
 
-    if told_to_stop():
-        return None
     plan = job.plan
     values = [f"{s.name}={v!r}" for s, v in zip(plan.setpoints, job.point, strict=True)]
     seed = plan.first_seed + job.number

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fmus.errors import GalenicError
-from galenic.executors import told_to_stop
+from galenic.executors import tell_share, told_to_stop
 
 if TYPE_CHECKING:
     from cosim import Simulation
@@ -34,8 +34,10 @@ def record_steps(
     """
     rows = np.full((simulation.steps, width), math.nan)
     for step in range(simulation.steps):
-        if step % _STEPS_BETWEEN_LOOKS == 0 and told_to_stop():
-            return None
+        if step % _STEPS_BETWEEN_LOOKS == 0:
+            if told_to_stop():
+                return None
+            tell_share(step / simulation.steps)
         try:
             simulation.step()
         except GalenicError as failure:

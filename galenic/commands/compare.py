@@ -62,8 +62,11 @@ def compare(
 
     With one scenario: its regulatory loops alone (A) against the whole scenario (B).
     """
-    from galenic import comparison, session
+    from galenic import session
+    from galenic.comparison import statistics
     from galenic.comparison_figure import draw_comparison
+    from galenic.comparison_runs import run_trials
+    from galenic.comparison_table import write
     from galenic.console import messages, output
     from galenic.progress import count_progress
 
@@ -77,12 +80,12 @@ def compare(
     numbers = range(first_seed, first_seed + seeds)
     total = len(variants) * seeds
     with count_progress(notes, f"{total} runs", total) as report:
-        trials, interrupted = comparison.run_trials(
+        trials, interrupted = run_trials(
             variants, numbers, folder, duration=duration, overrides=overrides, jobs=jobs, keep=keep, progress=report
         )
-    rows = comparison.statistics(trials)
+    rows = statistics(trials)
     if trials:
-        comparison.write(folder, variants, trials, rows)
+        write(folder, variants, trials, rows)
         draw_comparison(rows, trials, [v.label for v in variants], folder / "compare.png")
         for table in _tables(rows, variants, len(trials)):
             console.print(table)
@@ -159,7 +162,7 @@ def _tables(rows: Sequence[Row], variants: Sequence[Variant], trials: int) -> li
     from rich.table import Table
     from rich.text import Text
 
-    from galenic.comparison import cells, headline, heads
+    from galenic.comparison_table import cells, headline, heads
 
     def table(title: str, columns: Sequence[int]) -> Table:
         made = Table(title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD)

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from galenic.comparison import Trial, headline, statistics
+from galenic.comparison import Trial, Variant, statistics
+from galenic.comparison_runs import run_trials
+from galenic.comparison_table import headline
 from galenic.indicator import Kpi
 
 
@@ -112,3 +114,34 @@ def test_a_controller_that_no_variant_has_is_named(command: Callable[..., Result
     result = command("compare", "tiny.yaml", "tiny.yaml", "--without", "fixed_depth")
     assert result.exit_code == 2
     assert "tiny.yaml without fixed_depth" in result.output
+
+
+def test_ctrl_c_keeps_the_seeds_that_were_finished(write: Callable[..., Path], tmp_path: Path) -> None:
+    file = str(write())
+    sides = [Variant("A", file, ("fixed_depth",)), Variant("B", file)]
+    told: list[float] = []
+
+    def progress(done: float) -> None:
+        told.append(done)
+        if done > 2.0:  # the first seed is through
+            raise KeyboardInterrupt
+
+    trials, interrupted = run_trials(sides, range(1, 5), tmp_path / "out", duration="2 min", jobs=1, progress=progress)
+    assert interrupted
+    assert 1 <= len(trials) < 4
+    assert [len(side) > 3 for side in trials[0].sides] == [True, True]
+    assert told == sorted(told)
+    assert not any((tmp_path / "out").glob("*"))
+
+
+def test_a_process_that_dies_is_named_with_a_cure(command: Callable[..., Result], write: Callable[..., Path]) -> None:
+    write()
+    deadly = Path("supervisor.py").read_text(encoding="utf-8").replace(
+        "    def do_step(self, communication_point, step_size):\n",
+        "    def do_step(self, communication_point, step_size):\n        import os\n        os._exit(3)\n",
+    )  # fmt: skip
+    Path("supervisor.py").write_text(deadly, encoding="utf-8")
+    result = command("compare", "tiny.yaml", "--seeds", 2, "--duration", "20 s", "--jobs", 1)
+    assert result.exit_code == 2
+    assert "a run's process ended without a word" in result.output
+    assert "--jobs 1" in result.output
