@@ -4,7 +4,8 @@
   writing one.
 - Kind ``mechanistic``: `equations` composes a scenario's units along its connections with its `values`, `reduction`
   makes it small, `mechanistic` reads how from a file (`section`).
-- Kind ``linear``: `controllers.surrogates.linear_surrogate`; `linear` makes a process of it, `arx` fits one.
+- Kind ``linear``: `controllers.surrogates.linear_surrogate`; `linear` makes a process of it, `arx` and
+  `subspace` fit one.
 - Kinds ``narx`` and ``neural``: `lagged` is the window, `narx` and `neural` the map, `multistep` trains on free runs,
   `data_driven` is the file; `optional` is what only training needs.
 - Making one: `training` by a plan, with the runs of `campaign` (`excitation`, `records`) and `validation`.

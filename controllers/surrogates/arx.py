@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controllers.surrogates.realization import Realization, realize
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
@@ -55,16 +54,16 @@ class OutputModel:
         return np.asarray(np.cumsum(y, axis=0)) if self.integrating else y
 
 
-def fit_outputs(
+def find_dead_times(
     inputs: Sequence[FloatArray], outputs: Sequence[FloatArray], integrating: Sequence[bool], max_order: int = 12
-) -> list[OutputModel]:
-    """ARX of every output.
+) -> list[tuple[int, ...]]:
+    """Of every output, towards each input, in periods beyond the one that sampling takes.
 
     Args:
         inputs: of each run in deviations, shape (N, m), scaled so that every input counts alike.
         outputs: of each run in deviations, shape (N + 1, p).
         integrating: by output.
-        max_order: largest order tried.
+        max_order: largest order that the models will have.
 
     Raises:
         GalenicError: the runs are too short.
@@ -73,20 +72,34 @@ def fit_outputs(
     high = min(max(2 * max_order, 10), shortest // 4)
     if high < 2:
         raise GalenicError(f"a run of {shortest} samples is too short", cure="lengthen 'duration'")
-    models = []
-    for i, flag in enumerate(integrating):
-        series = [np.diff(y[:, i], prepend=y[0, i]) if flag else y[:, i] for y in outputs]
-        dead_time = _dead_times(inputs, series, high)
-        models.append(_best(inputs, series, dead_time, max_order, flag))
-    return models
+    return [_dead_times(inputs, _series(outputs, i, flag), high) for i, flag in enumerate(integrating)]
 
 
-def realized(
-    models: Sequence[OutputModel], samples: int, tolerance: float, max_order: int
-) -> Realization:  # fmt: skip
-    """One state space of all outputs, per scaled input."""
-    response = np.stack([m.step_response(samples) for m in models], axis=1)
-    return realize(response, integrating=[m.integrating for m in models], tolerance=tolerance, max_order=max_order)
+def fit_outputs(
+    inputs: Sequence[FloatArray],
+    outputs: Sequence[FloatArray],
+    integrating: Sequence[bool],
+    dead_times: Sequence[tuple[int, ...]],
+    max_order: int = 12,
+) -> list[OutputModel]:
+    """ARX of every output; arguments as of `find_dead_times`, which gives ``dead_times``.
+
+    Raises:
+        GalenicError: the runs are too short.
+    """
+    return [
+        _best(inputs, _series(outputs, i, flag), dead_times[i], max_order, flag) for i, flag in enumerate(integrating)
+    ]
+
+
+def _series(outputs: Sequence[FloatArray], index: int, integrating: bool) -> list[FloatArray]:
+    """One output of all runs, or its rate."""
+    return [np.diff(y[:, index], prepend=y[0, index]) if integrating else y[:, index] for y in outputs]
+
+
+def step_responses(models: Sequence[OutputModel], samples: int) -> FloatArray:
+    """Of all outputs to unit steps, shape (samples + 1, p, m)."""
+    return np.stack([m.step_response(samples) for m in models], axis=1)
 
 
 def _dead_times(inputs: Sequence[FloatArray], series: Sequence[FloatArray], order: int) -> tuple[int, ...]:

@@ -17,7 +17,9 @@ from cosim.component import FloatArray
 from fmus.quantity import parse_quantity
 
 #: What a method excites with where the plan does not say.
-_EXCITATION = {"era": "steps", "arx": "prbs", "mechanistic": "levels", "narx": "levels", "neural": "levels"}
+_EXCITATION = {
+    "era": "steps", "arx": "prbs", "subspace": "prbs", "mechanistic": "levels", "narx": "levels", "neural": "levels",
+}  # fmt: skip
 Progress = Callable[[float, str], None]
 
 
@@ -87,7 +89,7 @@ class Campaign:
         fastest, slowest = plan.fastest, plan.slowest
         if not (fastest and slowest):
             ups = self._run(self._steps()[::2], 0.05, 0.3)
-            response = np.stack([r.outputs - base.outputs for r in ups], axis=2)
+            response = np.stack([r.outputs - base.outputs[: len(r.outputs)] for r in ups], axis=2)
             found = excitation.time_constants(response, plan.period)
             fastest, slowest = fastest or found[0], slowest or max(found[1], fastest)
             self.ramps = looks_integrating(response)
@@ -117,8 +119,9 @@ class Campaign:
         return self._run(jobs, 0.3, 0.75)
 
     def base(self) -> Record:
-        """A run at the operating point."""
-        return self._run([self._job("base line", np.zeros((self.horizon, self.m)))], 0.0, 0.05)[0]
+        """A run at the operating point, as long as the longest run that is compared with it."""
+        samples = self.horizon if self.excitation == "steps" else max(self.horizon, self.length)
+        return self._run([self._job("base line", np.zeros((samples, self.m)))], 0.0, 0.05)[0]
 
     def validation(self) -> list[Record]:
         """Random levels with other seeds than any training run, over the horizon."""

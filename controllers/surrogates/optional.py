@@ -15,5 +15,5 @@ def scikit_learn(part: str) -> Any:
     except ModuleNotFoundError as error:
         raise GalenicError(
             "training a data-driven surrogate needs scikit-learn, which is not installed",
-            cure="pip install 'galenic[identify]'; methods era, arx and mechanistic do without it",
+            cure="pip install 'galenic[identify]'; methods era, arx, subspace and mechanistic do without it",
         ) from error

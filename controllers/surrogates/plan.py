@@ -56,6 +56,7 @@ class IdentificationPlan:
             ``filters`` on the inputs and their ``stages``.
         units: neurons of the neural network's hidden layer.
         mechanistic: what a surrogate file of that kind says of reduction.
+        dead_times: by output and input, where they are known better than runs tell; for ``arx`` and ``subspace``.
     """
 
     inputs: Mapping[str, InputPlan]
@@ -82,6 +83,7 @@ class IdentificationPlan:
     lags: Mapping[str, Any] = field(default_factory=dict)
     units: int = 16
     mechanistic: Mapping[str, Any] = field(default_factory=dict)
+    dead_times: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
     source: Source = field(default_factory=lambda: Source(None))
 
     @classmethod
@@ -93,7 +95,8 @@ class IdentificationPlan:
         ``outputs: {signal: {integrating}}``, ``period``, ``horizon``, ``settle``, ``tolerance``, ``max_order``,
         ``validations``, ``seed``, ``parameters: {component: {name: quantity}}``, ``description``, ``method``,
         ``excitation``, ``runs``, ``duration``, ``noise: {signal: quantity}``, ``controllers: [..]``, ``known: [..]``,
-        ``fastest``, ``slowest``, ``lags: {outputs, inputs, filters, stages}``, ``units``, ``mechanistic: {..}``.
+        ``fastest``, ``slowest``, ``lags: {outputs, inputs, filters, stages}``, ``units``, ``mechanistic: {..}``,
+        ``dead_times: {output: {input: quantity}}``.
         Files are relative to the plan.
 
         Raises:
@@ -130,9 +133,11 @@ _PLAN_KEYS = (
     "lags",
     "units",
     "mechanistic",
+    "dead_times",
 )
-#: How a model is made: step tests and ERA, PRBS and ARX, the units' own equations, sparse polynomial NARX, neural NARX.
-METHODS = ("era", "arx", "mechanistic", "narx", "neural")
+#: How a model is made: step tests and ERA, PRBS and ARX or a subspace method, the units' own equations, sparse
+#: polynomial NARX, neural NARX.
+METHODS = ("era", "arx", "subspace", "mechanistic", "narx", "neural")
 
 
 class _Reader:
@@ -178,6 +183,7 @@ class _Reader:
             lags=self._plain("lags"),
             units=round(self._number("units", "1", 16)),
             mechanistic=self._plain("mechanistic"),
+            dead_times=self._section("dead_times", None),
             source=self._source,
         )
 

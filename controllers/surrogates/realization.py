@@ -110,7 +110,7 @@ def realize(
         a = shifted[:order, :order] / root[:, None] / root[None, :]
         b = root[:, None] * right[:order, :m]
         c = left[:p, :order] * root[None, :] * weight[:, None]
-        a, b, c = _with_integrators(_stabilized(a), b, c, flags)
+        a, b, c = _with_integrators(stabilized(a), b, c, flags)
         error = np.abs(_step(a, b, c, steps) - scaled).max(axis=(0, 2))
         candidates.append(Realization(a, b, c * scale[:, None], error, tuple(flags)))
         if error.max() <= tolerance:
@@ -146,7 +146,8 @@ def _step(a: FloatArray, b: FloatArray, c: FloatArray, steps: int) -> FloatArray
     return result
 
 
-def _stabilized(a: FloatArray) -> FloatArray:
+def stabilized(a: FloatArray) -> FloatArray:
+    """A with modes outside `MAX_STABLE_MODE` moved onto it, in the real Schur form; A itself where there are none."""
     if np.abs(np.linalg.eigvals(a)).max() <= MAX_STABLE_MODE:
         return a
     form, basis = schur(a, output="real")

@@ -12,11 +12,12 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from controllers.surrogates import arx, files, lagged, mechanistic, multistep, narx, neural
+from controllers.surrogates import files, lagged, mechanistic, multistep, narx, neural
 from controllers.surrogates.campaign import Campaign, Progress
 from controllers.surrogates.data_driven import Lagged
 from controllers.surrogates.domain import Domain
 from controllers.surrogates.linear import linear_model
+from controllers.surrogates.linear_fit import fit_runs
 from controllers.surrogates.linear_surrogate import SCHEMA, LinearSurrogate, SurrogateInput, SurrogateOutput
 from controllers.surrogates.model import HorizonError, SurrogateModel
 from controllers.surrogates.plan import IdentificationPlan
@@ -109,6 +110,7 @@ class _Trainer:
         made: Callable[[list[Record], Record, list[Record]], Trained] = {
             "era": self._linear,
             "arx": self._linear,
+            "subspace": self._linear,
             "mechanistic": self._mechanistic,
             "narx": self._data_driven,
             "neural": self._data_driven,
@@ -117,7 +119,7 @@ class _Trainer:
 
     def _refuse_what_does_not_fit(self) -> None:
         plan = self.plan
-        if plan.known and plan.method in ("era", "arx"):
+        if plan.known and plan.method in ("era", "arx", "subspace"):
             raise plan.source.error(
                 ("known",), "a linear model has no known inputs", "use mechanistic, narx or neural, or excite them"
             )
@@ -132,16 +134,10 @@ class _Trainer:
             surrogate = from_steps(runner, base.outputs, up, down)
         else:
             inputs = [(r.inputs - runner.u0) / runner.steps for r in training]
-            outputs = [r.outputs - _extended(base.outputs, len(r.outputs)) for r in training]
-            models = arx.fit_outputs(inputs, outputs, self._integrating())
-            surrogate = assemble(
-                runner, arx.realized(models, self.horizon, plan.tolerance, plan.max_order), base.outputs[0]
-            )
-            self.provenance["order"] = int(surrogate.a.shape[0])
-            self.provenance["arx"] = {
-                name: {"order": model.order, "dead_time": [plan.period * d for d in model.dead_time]}
-                for name, model in zip(plan.outputs, models, strict=True)
-            }
+            outputs = [r.outputs - base.outputs[: len(r.outputs)] for r in training]
+            realized, found = fit_runs(plan, inputs, outputs, self._integrating(), self.horizon)
+            surrogate = assemble(runner, realized, base.outputs[0])
+            self.provenance |= found
         if training:
             self.provenance["data_sha256"] = digest(training)
         model = replace(linear_model(surrogate), domain=self._domain(training, surrogate.inputs))
@@ -365,14 +361,6 @@ class _Trainer:
             more["validation"] = files.validation_entry(model.errors, self.plan.horizon, told)
         domain = files.domain_entry(model.domain)
         return {**more, "domain": domain} if domain else more
-
-
-def _extended(values: FloatArray, count: int) -> FloatArray:
-    """A base line as long as a run: its last slope goes on."""
-    if len(values) >= count:
-        return values[:count]
-    slope = values[-1] - values[-2]
-    return np.vstack([values, values[-1] + slope * np.arange(1, count - len(values) + 1)[:, None]])
 
 
 def _short(value: float) -> float | str:

@@ -38,7 +38,9 @@ def identify(
     ],
     method: Annotated[
         str | None,
-        typer.Option(help="era, arx (linear), mechanistic (the units' equations), narx, neural. Default: the plan's."),
+        typer.Option(
+            help="era, arx, subspace (linear), mechanistic (the units' equations), narx, neural. Default: the plan's."
+        ),
     ] = None,
     excitation: Annotated[
         str | None, typer.Option(help="Training runs: steps, prbs, levels, lhs. Default: the method's.")
@@ -139,6 +141,10 @@ def _plan(
     if changed.method == "era" and changed.excitation not in ("", "steps"):
         raise GalenicError(
             f"method era needs step tests, not '{changed.excitation}'", cure="leave --excitation out, or --method arx"
+        )
+    if changed.method in ("arx", "subspace") and changed.excitation == "steps":
+        raise GalenicError(
+            f"method {changed.method} needs longer runs than step tests", cure="use prbs, or --method era"
         )
     if changed.method in ("narx", "neural") and changed.excitation == "steps":
         raise GalenicError(f"method {changed.method} learns nothing from single steps", cure="use levels, lhs or prbs")

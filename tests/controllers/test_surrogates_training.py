@@ -124,13 +124,26 @@ def test_arx_finds_a_linear_system_its_dead_times_and_its_integrator() -> None:
     assert set(surrogate.provenance["excitation"]) >= {"kind", "clock", "prbs_order"}
 
 
+def test_a_subspace_method_finds_it_too(tmp_path: Path) -> None:
+    result = trained(replace(PLAN, method="subspace"))
+    surrogate = result.linear
+    assert isinstance(surrogate, LinearSurrogate)
+    assert surrogate.provenance["subspace"]["dead_time"] == [0.0, 0.0]  # the level answers at once
+    np.testing.assert_allclose(surrogate.step_response(150)[150], [[3.0, 1.0], [30.0, -15.0]], rtol=1e-3)
+    assert all(y.fit > 99.9 for y in surrogate.outputs)
+    model = load_model(saved(result, tmp_path))
+    assert (model.kind, model.horizon, model.notices) == ("linear", 1500.0, ())
+    assert model.inflation(np.array([1.0, 4.0])) > 1.0
+
+
 def test_arx_finds_the_dead_time_in_noise() -> None:
     rng = np.random.default_rng(3)
     design = excitation.design_prbs(PERIOD, 40.0, 150.0)
     job = Job("run", np.array([1.0, 2.0]) + 0.5 * excitation.prbs(design, 2, 2000), np.zeros(2), 0)
     run = records.simulate(Tanks(), PLAN, np.array([1.0, 2.0]), job)
     y = run.outputs + 0.05 * rng.standard_normal(run.outputs.shape)
-    model = arx.fit_outputs([run.inputs - [1.0, 2.0]], [y - run.outputs[0]], [False, True])[0]
+    data = [run.inputs - [1.0, 2.0]], [y - run.outputs[0]], [False, True]
+    model = arx.fit_outputs(*data, arx.find_dead_times(*data))[0]
     assert model.dead_time == (5, 0)
     np.testing.assert_allclose(model.step_response(150)[150], [3.0, 1.0], rtol=0.05)
 

@@ -67,6 +67,7 @@ def test_a_batch_is_identified_and_the_file_tells_how(plan: Path, command: Calla
     [
         (("--method", "magic"), "there is no method 'magic'"),
         (("--method", "era", "--excitation", "prbs"), "needs step tests"),
+        (("--method", "subspace", "--excitation", "steps"), "longer runs than step tests"),
         (("--method", "narx", "--excitation", "steps"), "single steps"),
     ],
 )
