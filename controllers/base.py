@@ -17,6 +17,8 @@ from fmus.quantity import conversion, parse_quantity
 
 #: A number in the variable's own unit, or a text with a unit such as ``"20 kg/h"``.
 Quantity = float | int | str
+#: Gives a value from a controller's ``input_values``.
+Source = Callable[[FloatArray], float]
 _SIGNAL = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")
 
 
@@ -230,7 +232,7 @@ def clamp(value: float, low: float, high: float) -> float:
 
 def setpoint_source(
     value: Quantity, unit: str, name: str, wiring: Wiring, context: ControllerContext, key: Key
-) -> Callable[[FloatArray], float]:
+) -> Source:
     """An input port for a setpoint: it starts at a number with a unit, or follows another controller's output.
 
     A number makes a port that nothing drives, so that a scenario can change it on the way (a step on
@@ -252,3 +254,29 @@ def setpoint_source(
         return lambda inputs: float(factor * inputs[index] + offset)
     index = wiring.read(Port(name, unit, quantity(value, unit, context, key)), None)
     return lambda inputs: float(inputs[index])
+
+
+def resting_source(
+    value: Quantity | None, target: Port, name: str, wiring: Wiring, context: ControllerContext
+) -> tuple[Source, float]:
+    """What a controller adds its share to: a configured value or signal, else where its target starts.
+
+    Args:
+        value: under the key ``name``, or None.
+        target: what it drives.
+        name: of the key and of the port.
+        wiring: gets the port.
+        context: of the controller.
+
+    Returns:
+        a source in the target's unit, and the controller's first output before its limits: the target's start, else
+        the source's, else 0.
+
+    Raises:
+        GalenicError: like `setpoint_source`.
+    """
+    if value is None:
+        start = _start(target)
+        return lambda _: start, start
+    source = setpoint_source(value, target.unit, name, wiring, context, name)
+    return source, _start(wiring.inputs[-1] if target.start is None else target)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Self
 
 from pydantic import Field
@@ -14,6 +13,7 @@ from controllers.base import (
     Config,
     Quantity,
     SampledController,
+    Source,
     Wiring,
     clamp,
     limits_of,
@@ -22,11 +22,10 @@ from controllers.base import (
     port_of,
     positive,
     quantity,
-    setpoint_source,
+    resting_source,
 )
-from cosim.component import ControllerContext, FloatArray, Port
+from cosim.component import ControllerContext, Port
 
-_Value = Callable[[FloatArray], float]
 _Limits = tuple[Quantity | None, Quantity | None]
 
 
@@ -112,7 +111,7 @@ class FeedForwardController(SampledController):
         period: float,
         wiring: Wiring,
         *,
-        base: _Value,
+        base: Source,
         compensations: Sequence[Compensation],
         limits: tuple[float, float],
         max_move: float,
@@ -143,13 +142,7 @@ class FeedForwardController(SampledController):
             raise context.error((), "the controller drives nothing", "add 'output: component.input', or 'output_unit'")
         target = port_of(c.output, context, "output") if c.output is not None else Port("value", c.output_unit or "1")
         wiring = Wiring()
-        start = target.start
-        base: _Value
-        if c.base is None:
-            base = partial(_constant, 0.0 if start is None else start)
-        else:
-            base = setpoint_source(c.base, target.unit, "base", wiring, context, "base")
-            start = wiring.inputs[-1].start if start is None else start
+        base, start = resting_source(c.base, target, "base", wiring, context)
         compensations = [
             _compensation(signal, spec, target.unit, period, wiring, context) for signal, spec in c.signals.items()
         ]
@@ -165,7 +158,7 @@ class FeedForwardController(SampledController):
             output=Port(
                 "value",
                 target.unit,
-                clamp(0.0 if start is None else start, low, high),
+                clamp(start, low, high),
                 target.min,
                 target.max,
                 f"drives {c.output}" if c.output else "output",
@@ -247,7 +240,3 @@ def _compensation(
         math.inf if spec.washout is None else positive(spec.washout, "s", context, (*path, "washout")),
         limits_of(spec.limits, Port(signal, unit), context, (*path, "limits")),
     )
-
-
-def _constant(value: float, _: FloatArray) -> float:
-    return value

@@ -3,102 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Any, Self
 
-from pydantic import Field
-
-from controllers.base import (
-    Config,
-    Quantity,
-    SampledController,
-    Wiring,
-    clamp,
-    limits_of,
-    parse_config,
-    period_of,
-    port_of,
-    positive,
-    quantity,
-    setpoint_source,
-)
+from controllers.base import SampledController, clamp
+from controllers.regulatory.pid_section import PIDSetup, read_section
 from cosim.component import ControllerContext, FloatArray, Port
-
-_Value = Callable[[FloatArray], float]
-
-
-class TrackConfig(Config):
-    """Follow a value while another signal is above one half: what a cascade's outer loop needs."""
-
-    value: str
-    active: str
-
-
-class PIDConfig(Config):
-    """The section of a scenario file; quantities are numbers in the variable's unit, or texts with a unit."""
-
-    type: str = "pid"
-    period: Quantity
-    measurement: str
-    setpoint: Quantity
-    output: str | None = None
-    output_unit: str | None = None
-    gain: Quantity
-    integral_time: Quantity | None = None
-    derivative_time: Quantity | None = None
-    derivative_filter: float = Field(default=8.0, ge=1.0, le=100.0)
-    setpoint_weight: float = Field(default=1.0, ge=0.0, le=1.0)
-    anti_windup: Literal["back_calculation", "clamping"] = "back_calculation"
-    tracking_time: Quantity | None = None
-    actual: str | None = None
-    feed_forward: Quantity | None = None
-    limits: tuple[Quantity | None, Quantity | None] | None = None
-    max_move: Quantity | None = None
-    sample: str | None = None
-    track: TrackConfig | None = None
-    inner: str | None = None
-
-
-@dataclass(frozen=True)
-class PIDLaw:
-    """The numbers of the law, in the units of output and measurement, times in s.
-
-    Args:
-        gain: K in output unit per measurement unit.
-        integral_time: T_i, or None.
-        derivative_time: T_d; 0 is none.
-        derivative_filter: N; the derivative's time constant is T_d / N.
-        setpoint_weight: b.
-        clamping: conditional integration instead of back-calculation.
-        tracking_time: T_t, or None for T_i.
-        limits: of the output.
-        max_move: largest change of the output in a period.
-    """
-
-    gain: float
-    integral_time: float | None = None
-    derivative_time: float = 0.0
-    derivative_filter: float = 8.0
-    setpoint_weight: float = 1.0
-    clamping: bool = False
-    tracking_time: float | None = None
-    limits: tuple[float, float] = (-math.inf, math.inf)
-    max_move: float = math.inf
-
-
-@dataclass(frozen=True)
-class PIDSources:
-    """Where a controller finds what it reads: indices into ``input_values``, None where there is none."""
-
-    measurement: int
-    setpoint: _Value
-    base: _Value
-    sample: int | None = None
-    actual: int | None = None
-    track: TrackConfig | None = None
-    inner: str | None = None
 
 
 class PIDController(SampledController):
@@ -144,13 +54,7 @@ class PIDController(SampledController):
 
     Args:
         name: the controller's name.
-        period: in s.
-        wiring: its ports so far (measurement, and what setpoint, base and actual value follow).
-        law: its numbers.
-        sources: where it finds what it reads.
-        output: the output's port; its ``start`` is the first value.
-        target: the signal that it drives, or None.
-        setpoint_unit: for the recorded setpoint.
+        setup: from its section.
     """
 
     remembered = (
@@ -158,19 +62,9 @@ class PIDController(SampledController):
         "_manual_target",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        name: str,
-        period: float,
-        wiring: Wiring,
-        *,
-        law: PIDLaw,
-        sources: PIDSources,
-        output: Port,
-        target: str | None,
-        setpoint_unit: str,
-    ) -> None:
-        track, inner = sources.track, sources.inner
+    def __init__(self, name: str, setup: PIDSetup) -> None:
+        wiring, output, law = setup.wiring, setup.output, setup.law
+        track, inner = setup.sources.track, setup.sources.inner
         self._track = (
             wiring.read(
                 Port("track.value", output.unit, 0.0, description="what drives the target instead"),
@@ -189,13 +83,13 @@ class PIDController(SampledController):
                 wiring.read(Port("inner.following", "1", 0.0), f"{inner}.following"),
                 wiring.read(Port("inner.blocked", "1", 0.0), f"{inner}.blocked"),
             )
-        wiring.write(output, target)
-        wiring.write(Port("setpoint_in_force", setpoint_unit, 0.0, description="setpoint as used"))
+        wiring.write(output, setup.target)
+        wiring.write(Port("setpoint_in_force", setup.setpoint_unit, 0.0, description="setpoint as used"))
         wiring.write(Port("following", "1", 0.0, description="1: it tracks, or is by hand"))
         wiring.write(Port("blocked", "1", 0.0, description="1: a higher setpoint has no effect, -1: a lower one"))
-        wiring.write(Port("reachable", setpoint_unit, 0.0, description="what a loop above follows"))
-        super().__init__(name, period, wiring)
-        self._law, self._sources = law, sources
+        wiring.write(Port("reachable", setup.setpoint_unit, 0.0, description="what a loop above follows"))
+        super().__init__(name, setup.period, wiring)
+        self._law, self._sources = law, setup.sources
         self._tracking_time = law.integral_time if law.tracking_time is None else law.tracking_time
         self._filter_time = law.derivative_time / law.derivative_filter
         self._integral: float | None = None
@@ -210,54 +104,8 @@ class PIDController(SampledController):
 
     @classmethod
     def from_config(cls, name: str, config: Mapping[str, Any], context: ControllerContext) -> Self:
-        """Build it from its section, see `PIDConfig`. Raises GalenicError at the key at fault."""
-        c = parse_config(PIDConfig, config, context)
-        period = period_of(c.period, context)
-        wiring = Wiring()
-        sensor = port_of(c.measurement, context, "measurement")
-        measurement = wiring.read(Port("measurement", sensor.unit, sensor.start), c.measurement)
-        sample = None
-        if c.sample is not None:
-            port_of(c.sample, context, "sample")
-            sample = wiring.read(Port("sample", "1", 0.0, description="counter of the sensor"), c.sample)
-        setpoint = setpoint_source(c.setpoint, sensor.unit, "setpoint", wiring, context, "setpoint")
-        target = _target(c, context)
-        start = target.start
-        base: _Value
-        if c.feed_forward is None:
-            resting = 0.0 if start is None else start
-            base = partial(_constant, resting)
-        else:
-            base = setpoint_source(c.feed_forward, target.unit, "feed_forward", wiring, context, "feed_forward")
-            if start is None:
-                start = wiring.inputs[-1].start
-        actual = None
-        if c.actual is not None:
-            shown = port_of(c.actual, context, "actual")
-            if c.integral_time is None:
-                raise context.error("actual", "without 'integral_time' nothing winds up", "remove it")
-            actual = wiring.read(Port("actual", target.unit, shown.start), c.actual)
-        if c.track is not None and c.inner is not None:
-            raise context.error("track", "'inner' says already what to follow", "give one of 'track' and 'inner'")
-        law = _law(c, target, sensor.unit, start, context)
-        low, high = law.limits
-        return cls(
-            name,
-            period,
-            wiring,
-            law=law,
-            sources=PIDSources(measurement, setpoint, base, sample, actual, c.track, c.inner),
-            output=Port(
-                "value",
-                target.unit,
-                clamp(0.0 if start is None else start, low, high),
-                None if math.isinf(low) else low,
-                None if math.isinf(high) else high,
-                f"drives {c.output}" if c.output else "output",
-            ),
-            target=c.output,
-            setpoint_unit=sensor.unit,
-        )
+        """Build it from its section, see `pid_section.PIDConfig`. Raises GalenicError at the key at fault."""
+        return cls(name, read_section(config, context))
 
     def do_step(self, communication_point: float, step_size: float) -> None:  # noqa: ARG002 (the contract's signature)
         """One execution at ``communication_point`` (s)."""
@@ -377,45 +225,3 @@ class PIDController(SampledController):
         elif blocked < -0.5:
             low = self._last
         return low, high
-
-
-def _target(c: PIDConfig, context: ControllerContext) -> Port:
-    if c.output is not None:
-        if c.output_unit is not None:
-            raise context.error("output_unit", "'output' has its own unit", "remove 'output_unit'")
-        return port_of(c.output, context, "output")
-    if c.output_unit is None:
-        raise context.error((), "the controller drives nothing", "add 'output: component.input'")
-    return Port("value", c.output_unit)
-
-
-def _law(c: PIDConfig, target: Port, measured: str, start: float | None, context: ControllerContext) -> PIDLaw:
-    unit = target.unit
-    gain = quantity(c.gain, f"({unit})/({measured})", context, "gain")
-    if gain == 0.0:
-        raise context.error("gain", "a gain of zero does nothing", "give a gain, or remove the controller")
-    if c.type == "pi" and c.derivative_time is not None:
-        raise context.error("derivative_time", "a PI controller has no derivative", "write 'type: pid'")
-    if c.setpoint_weight != 1.0 and c.integral_time is None:
-        raise context.error("setpoint_weight", "without 'integral_time' a weight is an offset", "remove it")
-    if c.anti_windup == "clamping" and c.tracking_time is not None and c.actual is None:
-        raise context.error("tracking_time", "clamping has no tracking time", "remove it, or 'anti_windup'")
-
-    def time(value: Quantity | None, key: str) -> float | None:
-        return None if value is None else positive(value, "s", context, key)
-
-    return PIDLaw(
-        gain,
-        time(c.integral_time, "integral_time"),
-        time(c.derivative_time, "derivative_time") or 0.0,
-        c.derivative_filter,
-        c.setpoint_weight,
-        c.anti_windup == "clamping",
-        time(c.tracking_time, "tracking_time"),
-        limits_of(c.limits, Port(c.output or "value", unit, start, target.min, target.max), context, "limits"),
-        math.inf if c.max_move is None else positive(c.max_move, unit, context, "max_move"),
-    )
-
-
-def _constant(value: float, _: FloatArray) -> float:
-    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ from controllers.base import (
     Config,
     Quantity,
     SampledController,
+    Source,
     Wiring,
     clamp,
     limits_of,
@@ -25,8 +26,6 @@ from controllers.base import (
 )
 from cosim.component import ControllerContext, FloatArray, Port
 from fmus.errors import GalenicError
-
-_Value = Callable[[FloatArray], float]
 
 
 class FeederConfig(Config):
@@ -87,8 +86,8 @@ class RatioController(SampledController):
         period: float,
         wiring: Wiring,
         *,
-        total: _Value,
-        fraction: _Value,
+        total: Source,
+        fraction: Source,
         targets: list[Port],
         api_fractions: list[float],
         shares: list[float],

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from controllers.design_space import DesignSpace
 from controllers.linear import section as mpc_config
 from controllers.operation import config, rules
-from controllers.regulatory import feed_forward, pid, ratio, recipe, split_range
+from controllers.regulatory import feed_forward, pid_section, ratio, recipe, split_range
 from cosim import (
     Results,
     Scenario,
@@ -58,8 +58,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "actions": action_specs.ActionSpec,
     "actions/fault": action_specs.FaultSpec,
     "stop_when": action_specs.StopSpec,
-    "controllers/pid": pid.PIDConfig,
-    "controllers/pid/track": pid.TrackConfig,
+    "controllers/pid": pid_section.PIDConfig,
+    "controllers/pid/track": pid_section.TrackConfig,
     "controllers/feed_forward": feed_forward.FeedForwardConfig,
     "controllers/feed_forward/signals": feed_forward.FeedForwardSignalConfig,
     "controllers/ratio": ratio.RatioConfig,
@@ -139,7 +139,7 @@ def test_no_section_of_a_scenario_is_left_out() -> None:
         action_specs,
         disturbance_specs,
         distributions,
-        pid,
+        pid_section,
         feed_forward,
         ratio,
         recipe,
