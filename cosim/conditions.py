@@ -9,7 +9,8 @@ import numpy as np
 
 from cosim.component import FloatArray, KeyPath
 from cosim.expression_functions import Context
-from cosim.expressions import Expression, ExpressionError, parse_expression
+from cosim.expression_text import ExpressionError
+from cosim.expressions import Expression, parse_expression
 from cosim.scenario import Scenario
 from fmus.errors import GalenicError
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosim.expression_functions import Context
-from cosim.expressions import Expression, ExpressionError, parse_expression
+from cosim.expression_text import ExpressionError
+from cosim.expressions import Expression, parse_expression
 from fmus.errors import GalenicError, nearest
 
 UNITS = {
