@@ -15,7 +15,7 @@ import numpy as np
 from galenic.figure import COLOURS, save, time_unit
 
 if TYPE_CHECKING:
-    from controllers.surrogates.training import Trained
+    from controllers.surrogates.training_task import Trained
 
 _RUNS = 3
 

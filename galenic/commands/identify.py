@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from controllers.surrogates.linear_surrogate import LinearSurrogate
     from controllers.surrogates.plan import IdentificationPlan
-    from controllers.surrogates.training import Trained
+    from controllers.surrogates.training_task import Trained
     from cosim import Scenario
 
 EPILOG = """Examples:

@@ -23,7 +23,8 @@ from controllers.surrogates.multistep import refine
 from controllers.surrogates.neural import Network
 from controllers.surrogates.plan import IdentificationPlan, InputPlan
 from controllers.surrogates.records import Job, Record
-from controllers.surrogates.training import Trained, train
+from controllers.surrogates.training import train
+from controllers.surrogates.training_task import Trained
 from fmus.errors import GalenicError
 
 PERIOD = 10.0
