@@ -2,13 +2,14 @@
 
 - `model`: what every kind gives: a process in discrete time, its error, its training `domain`. `files`: reading and
   writing one.
-- Kind ``mechanistic``: `equations` composes a scenario's units along its connections with its `values`, `reduction`
-  makes it small, `mechanistic` reads how from a file (`section`).
+- Kind ``mechanistic``: `equations` composes a scenario's units (`unit_equations`) along its connections with its
+  `values`, `reduction` makes it small, `mechanistic` reads how from a file (`section`).
 - Kind ``linear``: `controllers.surrogates.linear_surrogate`; `linear` makes a process of it, `arx` and
   `subspace` fit one.
 - Kinds ``narx`` and ``neural``: `lagged` is the window, `narx` and `neural` the map, `multistep` trains on free runs,
   `data_driven` is the file; `optional` is what only training needs.
-- Making one: `training` by a plan, with the runs of `campaign` (`excitation`, `records`) and `validation`.
+- Making one: `training` by a plan, with the runs of `campaign` (`excitation`, `records`) and `validation`; each kind in
+  `linear_training`, `mechanistic_training`, `data_driven_training`, on what `training_task` has for all.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ connection passes its value at once: the composition is what a co-simulation ten
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,54 +15,17 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from controllers.surrogates.values import values_of
-from cosim.assembly import find_unit
-from cosim.component import FloatArray, Port
+from controllers.surrogates.unit_equations import Unit, column, fingerprint, outputs_at, units_of
+from cosim.component import FloatArray
 from cosim.scenario import Scenario
 from cosim.wiring import Wiring
 from fmus.errors import GalenicError, nearest
-from fmus.library import unit_model
-from fmus.model import UnitModel
 from fmus.quantity import parse_quantity
 from fmus.variable import Variable
 
 #: The name of the state that carries the time, where an equation depends on it.
 TIME = "time"
-_PASSES = 30
-
-
-def matching(pattern: str, names: Iterable[str]) -> list[str]:
-    """The names that a pattern fits; ``*`` stands for any letters, everything else for itself."""
-    expression = re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
-    return [name for name in names if expression.fullmatch(name)]
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One component: its model, the values of its scenario, and its equations.
-
-    ``equations`` is a function (t, x, z, u, p) -> (dx/dt, residual, y, start of z), ``initial`` (u, p, x_start) -> x.
-    """
-
-    name: str
-    model: UnitModel
-    values: Mapping[str, float]
-    equations: Any
-    initial: Any
-
-    @property
-    def inputs(self) -> Sequence[Port]:
-        """As ports, for the wiring."""
-        return [_port(v) for v, _ in self.model.inputs]
-
-    @property
-    def outputs(self) -> Sequence[Port]:
-        """As ports, for the wiring."""
-        return [_port(v) for v, _ in self.model.outputs]
-
-    def declared(self, variable: Variable) -> float:
-        """The value of an input or parameter, or the start of a state, in the scenario."""
-        return self.values.get(variable.name, variable.start or 0.0)
+_PASSES = 30  # through all units, in which their first outputs settle along the connections
 
 
 @dataclass(frozen=True)
@@ -82,6 +44,7 @@ class Equations:
         guess: where Newton's method begins, an expression of x, u, p.
         shown: the outputs.
         start: the state at t = 0, shape (n,).
+        start_inputs: u at t = 0, shape (m,).
         digest: changes with the equations, the values and the connections.
     """
 
@@ -98,38 +61,6 @@ class Equations:
     start: FloatArray
     start_inputs: FloatArray
     digest: str
-
-
-def units_of(
-    scenario: Scenario, components: Sequence[str] | None = None, replaced: Mapping[str, str] | None = None
-) -> list[Unit]:
-    """The components with their equations and the scenario's values; of a distribution its mean.
-
-    Args:
-        scenario: the line.
-        components: which; all by default.
-        replaced: another unit model, by component: a simpler one of the same. Values of parameters that it does not
-            have are left out.
-
-    Raises:
-        GalenicError: an unknown component, or one without equations (an FMU).
-    """
-    replaced = replaced or {}
-    for name in (*(components or ()), *replaced):
-        if name not in scenario.components:
-            raise GalenicError(f"there is no component '{name}'", cure=nearest(name, scenario.components))
-    result = []
-    for name in components or scenario.components:
-        if scenario.components[name].unit is None:
-            raise scenario.error(
-                ("components", name),
-                f"'{name}' is an FMU, whose equations cannot be seen",
-                "leave it out of 'components', or identify a data-driven surrogate",
-            )
-        model = unit_model(replaced[name]) if name in replaced else find_unit(scenario, name)
-        model.check()
-        result.append(_unit(name, model, values_of(scenario, name, model, lenient=name in replaced)))
-    return result
 
 
 def compose(
@@ -157,32 +88,17 @@ def compose(
     return _Composer(scenario, units, inputs, outputs, parameters, dict(values or {})).equations()
 
 
-def digest_of(scenario: Scenario, components: Sequence[str] | None = None) -> str:
+def digest_of(scenario: Scenario) -> str:
     """A hash of what a scenario's plant computes: equations, values, connections, the content of FMU files."""
     found = hashlib.sha256()
-    for name in components or scenario.components:
-        spec = scenario.components[name]
+    for name, spec in scenario.components.items():
         if spec.fmu is not None:
             found.update(name.encode() + scenario.resolve(spec.fmu).read_bytes())
-    known = [n for n in components or scenario.components if scenario.components[n].unit is not None]
+    known = [name for name, spec in scenario.components.items() if spec.unit is not None]
     for unit in units_of(scenario, known):
         found.update(fingerprint(unit).encode())
     for connection in scenario.connections:
         found.update(f"{connection.text} {connection.factor!r} {connection.offset!r}".encode())
-    return found.hexdigest()
-
-
-def fingerprint(unit: Unit) -> str:
-    """A hash of a unit's operations and values: the same wherever the same CasADi builds it."""
-    found = hashlib.sha256(unit.name.encode())
-    for function in (unit.equations, unit.initial):
-        for k in range(function.n_instructions()):
-            operation = function.instruction_id(k)
-            constant = function.instruction_constant(k) if operation == ca.OP_CONST else 0.0
-            sides = function.instruction_input(k), function.instruction_output(k)
-            found.update(f"{operation}{sides}{constant!r}".encode())
-    named = [*unit.model.inputs, *unit.model.parameters]
-    found.update(repr([(v.name, v.unit, unit.declared(v)) for v, _ in named]).encode())
     return found.hexdigest()
 
 
@@ -245,7 +161,7 @@ class _Composer:
         )
         given = {n: ca.SX(v) for n, v in self.numbers.items()} | sw | su | sp
 
-        def column(unit: Unit, items: Sequence[Any], of: Mapping[str, Any]) -> Any:
+        def chosen(unit: Unit, items: Sequence[Any], of: Mapping[str, Any]) -> Any:
             found = [of[f"{unit.name}.{v.name}"] for v in items]
             return ca.vertcat(*found) if found else ca.SX(0, 1)
 
@@ -254,10 +170,10 @@ class _Composer:
             model = unit.model
             ode, residual, y, guess = unit.equations(
                 t,
-                column(unit, [s.variable for s in model.states], sx),
-                column(unit, [a.variable for a in model.algebraics], sz),
-                column(unit, [v for v, _ in model.inputs], given),
-                column(unit, [v for v, _ in model.parameters], given),
+                chosen(unit, [s.variable for s in model.states], sx),
+                chosen(unit, [a.variable for a in model.algebraics], sz),
+                chosen(unit, [v for v, _ in model.inputs], given),
+                chosen(unit, [v for v, _ in model.parameters], given),
             )
             rates.append(ode)
             residuals.append(residual)
@@ -282,10 +198,10 @@ class _Composer:
             parameters=tuple((_named(self.free[n], n), begin[n]) for n in self.parameters),
             outputs=tuple(_named(known[n], n) for n in self.shown),
             symbols=(
-                _column([*sx.values(), t]),
-                _column([*sz.values()]),
-                _column([*su.values()]),
-                _column([*sp.values()]),
+                column([*sx.values(), t]),
+                column([*sz.values()]),
+                column([*su.values()]),
+                column([*sp.values()]),
             ),
             rate=rate,
             residual=residual,
@@ -323,7 +239,7 @@ class _Composer:
                 own = unit.initial(u, p, [self.starts[f"{unit.name}.{s.variable.name}"] for s in model.states])
                 own = np.asarray(own.full()).ravel()
                 parts.append(own)
-                shown = _outputs_at(unit, own, u, p)
+                shown = outputs_at(unit, own, u, p)
                 values |= {f"{unit.name}.{v.name}": float(shown[i]) for i, (v, _) in enumerate(model.outputs)}
             for target, link in self.links.items():
                 values[target] = float(_over(link, values))
@@ -342,43 +258,6 @@ class _Composer:
         return found.hexdigest()
 
 
-def _unit(name: str, model: UnitModel, values: Mapping[str, float]) -> Unit:
-    t = model.time
-    x = _column([s.symbol for s in model.states])
-    z = _column([a.symbol for a in model.algebraics])
-    u, p = _column([s for _, s in model.inputs]), _column([s for _, s in model.parameters])
-    rate = _column([ca.SX(0) if s.derivative is None else s.derivative for s in model.states])
-    residual = _column([a.residual for a in model.algebraics])
-    shown = _column([expression for _, expression in model.outputs])
-    if model.means:
-        shown = ca.substitute(shown, _column([s for s, _ in model.means]), _column([e for _, e in model.means]))
-    guess = _column([a.start for a in model.algebraics])
-    start = ca.SX.sym("x_start", x.numel())
-    first = _column([start[i] if s.initial is None else s.initial for i, s in enumerate(model.states)])
-    return Unit(
-        name,
-        model,
-        values,
-        ca.Function("equations", [t, x, z, u, p], [ca.densify(e) for e in (rate, residual, shown, guess)]),
-        ca.Function("initial", [u, p, start], [ca.densify(first)]),
-    )
-
-
-def _outputs_at(unit: Unit, x: FloatArray, u: Sequence[float], p: Sequence[float]) -> FloatArray:
-    """Outputs at t = 0, with the unknowns solved for."""
-    n = len(unit.model.algebraics)
-    z = np.zeros(n)
-    if n:
-        sz = ca.SX.sym("z", n)
-        z = unit.equations(0.0, x, z, u, p)[3].full().ravel()
-        residual = unit.equations(0.0, x, sz, u, p)[1]
-        solver = ca.rootfinder(
-            "unknowns", "newton", {"x": sz, "g": residual}, {"abstol": 1e-12, "error_on_fail": False}
-        )
-        z = solver(z, []).full().ravel()
-    return np.asarray(unit.equations(0.0, x, z, u, p)[2].full()).ravel()
-
-
 def _over(link: Any, values: Mapping[str, Any]) -> Any:
     value = values[link.source]
     return value if link.factor == 1.0 and link.offset == 0.0 else link.factor * value + link.offset
@@ -389,13 +268,5 @@ def _owner(signal: str, components: Iterable[str]) -> str:
     return max((c for c in components if signal.startswith(f"{c}.")), key=len, default="")
 
 
-def _port(variable: Variable) -> Port:
-    return Port(variable.name, variable.unit, variable.start, variable.minimum, variable.maximum)
-
-
 def _named(variable: Variable, name: str) -> Variable:
     return replace(variable, name=name)
-
-
-def _column(items: list[Any]) -> Any:
-    return ca.vertcat(*items) if items else ca.SX(0, 1)

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from controllers.surrogates.domain import Domain
-from controllers.surrogates.equations import compose, units_of
+from controllers.surrogates.equations import compose
 from controllers.surrogates.linear_surrogate import SurrogateInput, SurrogateOutput
 from controllers.surrogates.model import SurrogateModel
 from controllers.surrogates.reduction import Reduced, Reduction, reduce
 from controllers.surrogates.section import Section
+from controllers.surrogates.unit_equations import units_of
 from cosim.library import load_scenario
 from fmus.errors import GalenicError
 from fmus.quantity import parse_quantity

@@ -15,6 +15,7 @@ so that they follow their quasi-steady state at whatever step the others allow.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,7 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from controllers.estimation.model import Output, Process, State
-from controllers.surrogates.equations import TIME, Equations, matching
+from controllers.surrogates.equations import TIME, Equations
 from cosim.component import FloatArray
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import parse_quantity
@@ -219,7 +220,7 @@ class _Reducer:
             chosen += [n for n in self._named(pattern, self.names, what) if n in among and n not in chosen]
         if below > 0.0:
             scales = self.time_scales(among)
-            lumped = {n for pattern in self.r.lump for n in matching(pattern, among)}
+            lumped = {n for pattern in self.r.lump for n in _matching(pattern, among)}
             chosen += [n for n in among if n not in {TIME, *lumped, *chosen} and scales[n] < below]
         return chosen
 
@@ -301,7 +302,7 @@ class _Reducer:
     def _options(self, name: str, members: list[str]) -> dict[str, float]:
         options: dict[str, float] = {}
         for pattern, given in self.r.states.items():
-            if matching(pattern, [name]) or set(matching(pattern, members)):
+            if _matching(pattern, [name]) or set(_matching(pattern, members)):
                 options |= given
         return options
 
@@ -317,7 +318,7 @@ class _Reducer:
 
     @staticmethod
     def _named(pattern: str, names: Iterable[str], what: str) -> list[str]:
-        found = matching(pattern, names)
+        found = _matching(pattern, names)
         if not found:
             raise GalenicError(f"'{what}': no state '{pattern}'", cure=nearest(pattern, list(names)))
         return found
@@ -401,3 +402,9 @@ def _solved(matrix: Any, right: Any) -> Any:
     for k, value in found.items():
         x[k] = value
     return x
+
+
+def _matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """The names that a pattern fits; ``*`` stands for any letters, everything else for itself."""
+    expression = re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
+    return [name for name in names if expression.fullmatch(name)]

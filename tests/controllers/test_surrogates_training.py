@@ -295,6 +295,21 @@ def test_a_changed_plant_is_told(narx: Trained, tmp_path: Path) -> None:
     assert load_model(file, check=False).notices == ()
 
 
+def test_the_digest_of_a_plant_of_fmus_alone_follows_their_content(tmp_path: Path) -> None:
+    from controllers.surrogates.equations import digest_of
+    from cosim import load_scenario
+
+    (tmp_path / "plant.yaml").write_text(
+        "scenario: galenic/1\nduration: 1 h\ncommunication_step: 1 s\ncomponents: {tank: {fmu: tank.fmu}}\n",
+        encoding="utf-8",
+    )
+    digests = set()
+    for content in (b"one", b"another", b"one"):
+        (tmp_path / "tank.fmu").write_bytes(content)
+        digests.add(digest_of(load_scenario(tmp_path / "plant.yaml")))
+    assert len(digests) == 2
+
+
 @pytest.mark.parametrize("section", ["window", "scale", "terms", "initial"])
 def test_a_damaged_file_is_refused(narx: Trained, tmp_path: Path, section: str) -> None:
     file = saved(narx, tmp_path)
