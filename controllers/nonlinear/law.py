@@ -24,7 +24,7 @@ from controllers.nonlinear.options import LawOptions
 from controllers.nonlinear.planner import Planner
 from controllers.nonlinear.prediction import Predictor
 from controllers.nonlinear.specification import Specification
-from controllers.nonlinear.start import settled
+from controllers.nonlinear.start import Start
 from controllers.nonlinear.steady_target import SteadyTarget, SteadyTargetOptimizer
 from controllers.operation.law import LawDisturbance, LawInput, LawOutput, Outcome, Plan
 from cosim.component import FloatArray
@@ -76,7 +76,8 @@ class NonlinearLaw:
         self._known = {k.input: k for k in s.known}
         self._profiles = {k.input: Profile(k.times, k.values) for k in s.known}
         start_inputs = self._operating(process)
-        start = settled(process, start_inputs, o.start)
+        self._start = Start(process, o.start)
+        start = self._start.settled(start_inputs)
         span = float(self._horizon.durations(s.batch.duration if s.batch else math.inf).sum())
         if disturbances is None:
             disturbances = default_disturbances(process, channels, start, start_inputs, span)
@@ -183,7 +184,7 @@ class NonlinearLaw:
         full = self._f.full_inputs(inputs, self._others(time, time))
         n = len(process.states)
         elapsed = round(time / process.period) if o.from_zero and math.isfinite(time) else 0
-        state = settled(process, full, o.start, elapsed)
+        state = self._start.settled(full, elapsed)
         std = 0.1 * self.model.nominal[:n] if o.start_std is None else np.asarray(o.start_std, dtype=np.float64)
         for i, one in enumerate(process.states):
             if one.name == "time":
@@ -211,18 +212,23 @@ class NonlinearLaw:
 
     # ---- plan --------------------------------------------------------------------------------------------------------
 
+    def instants(self, time: float) -> FloatArray:
+        """The beginnings of the stages in s from now, shape (K,), see `ControlLaw.instants`."""
+        ends = np.cumsum(self._horizon.durations(self._harvest - time))
+        return np.concatenate([[0.0], ends[:-1]])
+
     def solve(
         self, time: float, previous: FloatArray, references: FloatArray, *, budget: float = math.inf, relax: int = 4
     ) -> Plan:
-        """The plan from here, see `ControlLaw.solve`; ``references`` may be by stage too, shape (n_t, K)."""
-        began = clock.perf_counter()
+        """The plan from here, see `ControlLaw.solve`; the target is for the references of the last stage."""
+        deadline = clock.perf_counter() + budget
         previous, references = np.asarray(previous, dtype=np.float64), np.asarray(references, dtype=np.float64)
         state, f, s = self.estimator.state, self._f, self.specification
         if not all(np.isfinite(a).all() for a in (previous, references, state)) or not math.isfinite(time):
             return self._nothing(Outcome.NOT_FINITE, "previous inputs, references or the estimate are not finite")
         durations = self._horizon.durations(self._harvest - time)
         ends = np.cumsum(durations)
-        now_reference = references if references.ndim == 1 else references[:, 0]
+        last_reference = references if references.ndim == 1 else references[:, -1]
         on = np.array([float(rank < relax) for rank in (1, 2, 3)])
         n = len(self.model.process.states)
         known = self._others_by_stage(time, ends)
@@ -230,7 +236,7 @@ class NonlinearLaw:
         if self._target is not None and (self._misses < _MISSES or self._misses & (self._misses - 1) == 0):
             if self._misses >= _MISSES:
                 self._target.reset()
-            target = self._target.solve(state[:n], state[n:], previous, known[0], now_reference, on)
+            target = self._target.solve(state[:n], state[n:], previous, known[0], last_reference, on, deadline)
         if self._target is not None:
             self._misses = 0 if target is not None and target.found else self._misses + 1
         answer = self._planner.solve(
@@ -243,7 +249,7 @@ class NonlinearLaw:
             target=target.inputs if target is not None and target.found else None,
             moves=self._moves(time, ends),
             elapsed=round((time - self._solved_at) / self.model.period) if math.isfinite(self._solved_at) else 0,
-            deadline=began + budget,
+            deadline=deadline,
         )
         if not answer.usable:
             self._solved_at = -math.inf
@@ -256,15 +262,15 @@ class NonlinearLaw:
             return self._nothing(Outcome.FAILED, "the model has no finite answer under the plan")
         decisions = {} if self._target is None else {"target": float(target is not None and target.found)}
         if s.batch is not None:
-            if self._chooser is not None:
+            if self._chooser is not None and clock.perf_counter() < deadline:
                 self._harvest = self._chooser.choose(
-                    time, self._harvest, state, full, ends, now_reference, self._resolution
+                    time, self._harvest, state, full, ends, last_reference, self._resolution
                 )
             decisions |= {"harvest_time": self._harvest, "time_to_harvest": max(0.0, self._harvest - time)}
         outcome = Outcome.RELAXED if relax < 4 else Outcome.SOLVED
         if answer.status.name == "OUT_OF_TIME":
             outcome = Outcome.OUT_OF_TIME
-        goal = self._goal(target, now_reference, told.outputs)
+        goal = self._goal(target, last_reference, told.outputs)
         return Plan(
             outcome,
             answer.inputs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,7 @@ class SteadyTargetOptimizer:
         known: FloatArray,
         references: FloatArray,
         on: FloatArray,
+        deadline: float = math.inf,
     ) -> SteadyTarget:
         """The target; ``state``, ``inputs`` are where the search begins for the first time.
 
@@ -109,6 +111,7 @@ class SteadyTargetOptimizer:
             known: other inputs, shape (k,).
             references: shape (n_t,).
             on: 0 or 1 for each rank: which limits hold.
+            deadline: time of the clock (`time.perf_counter`) after which no iteration begins.
         """
         x, u = self._last if self._last is not None else (state.copy(), inputs.copy())
         u = np.clip(u, self._low, self._high)
@@ -143,7 +146,7 @@ class SteadyTargetOptimizer:
                 break
             change = max(_size((new_x - x) / self._size_x), _size((new_u - u) / self._size_u))
             x, u, merit = new_x, new_u, new
-            if change < self._tolerance:
+            if change < self._tolerance or clock.perf_counter() > deadline:
                 break
         self._at(x, u, data)
         outputs = self._evaluate.results[2].copy()

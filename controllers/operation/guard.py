@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import math
+import time as clock
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from controllers.estimation.channels import Reason
+from controllers.operation.deadline import OutOfTimeError, Task, Worker
 from controllers.operation.law import ControlLaw, LawDisturbance, LawInput, LawOutput, Outcome, Plan
 from cosim.component import FloatArray
+from fmus.errors import GalenicError
+
+#: Updates of the estimate that a busy law may be behind; then the estimate begins anew.
+_FAR_BEHIND = 100
+#: A checkpoint waits so long (s) for a law that is busy.
+_PATIENCE = 10.0
 
 T = TypeVar("T")
 
@@ -19,12 +28,17 @@ T = TypeVar("T")
 class GuardedLaw:
     """Passes everything on to a law; an error of the law becomes an answer that says so.
 
+    With a deadline the law computes in a thread of its own (`controllers.operation.deadline`), and what it does not
+    answer until ``until`` is an answer too. A law that is busy catches up with its estimate when it is back; meanwhile
+    the last estimate stands.
+
     Args:
         law: any law.
         measurements: how many values it is corrected with.
+        deadline: of one execution, in s.
     """
 
-    def __init__(self, law: ControlLaw, measurements: int) -> None:
+    def __init__(self, law: ControlLaw, measurements: int, deadline: float = math.inf) -> None:
         self.law = law
         self.inputs: Sequence[LawInput] = law.inputs
         self.outputs: Sequence[LawOutput] = law.outputs
@@ -37,84 +51,147 @@ class GuardedLaw:
         self._known: Sequence[tuple[str, int, float, float]] = tuple(getattr(law, "known_ports", ()))
         #: What the law's last error said; empty where there was none in this step.
         self.error = ""
+        #: Until when an answer is of use, by `time.perf_counter`; heard where there is a deadline.
+        self.until = math.inf
+        self._worker = Worker(deadline) if math.isfinite(deadline) else None
+        self._read: dict[str, FloatArray] = {}
+        self._astray = False
+        self._left: OutOfTimeError | None = None
+        self._late: tuple[float, Task] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the law still computes something that was not waited for."""
+        return self._worker is not None and self._worker.behind > 0
 
     def _try(self, call: Callable[[], T], instead: T) -> T:
+        """What the law computes, or ``instead`` where it fails or has no answer in time."""
+        return self._ask(call, instead, instead, later=False)
+
+    def _follow(self, call: Callable[[], T], instead: T, meanwhile: T) -> T:
+        """The same for what the estimate rests on: a law that is busy does it when it is back."""
+        return self._ask(call, instead, meanwhile, later=True)
+
+    def _ask(self, call: Callable[[], T], instead: T, meanwhile: T, *, later: bool) -> T:
+        if (worker := self._worker) is None:
+            return self._here(call, instead)
+        self._astray = self._astray or worker.behind > _FAR_BEHIND
+        try:
+            if self._astray and self.busy:
+                raise OutOfTimeError(Task(call))
+            return worker.ask(call, self.until, later=later)
+        except OutOfTimeError as error:
+            self._left = error
+            return meanwhile
+        except Exception as error:  # a law may do anything; the ladder has an answer
+            return self._failed(error, instead)
+
+    def _here(self, call: Callable[[], T], instead: T) -> T:
+        """The same for what takes no time, in this thread; also for what may be asked while the law is busy."""
         try:
             return call()
-        except Exception as error:  # a law may do anything; the ladder has an answer
-            self.error = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-            return instead
+        except Exception as error:  # as above
+            return self._failed(error, instead)
 
-    def _array(self, call: Callable[[], FloatArray | None], size: int) -> FloatArray:
-        """An array of that size; NaN where the law has none."""
-        values = np.asarray(self._try(call, None), dtype=np.float64)
-        return values if values.shape == (size,) else np.full(size, math.nan)
+    def _failed(self, error: Exception, instead: T) -> T:
+        self.error = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        return instead
+
+    def _array(self, name: str, size: int) -> FloatArray:
+        """An array of that size; NaN where the law has none. As it was last read while the law is busy."""
+        if self.busy:
+            return self._read.get(name, np.full(size, math.nan))
+        values = np.asarray(self._here(lambda: getattr(self.law, name), None), dtype=np.float64)
+        values = values if values.shape == (size,) else np.full(size, math.nan)
+        if self._worker is not None:
+            self._read[name] = values = values.copy()
+        return values
 
     @property
     def estimate(self) -> FloatArray:
         """See `ControlLaw`."""
-        return self._array(lambda: self.law.estimate, len(self.outputs))
+        return self._array("estimate", len(self.outputs))
 
     @property
     def estimate_std(self) -> FloatArray:
         """See `ControlLaw`."""
-        return self._array(lambda: self.law.estimate_std, len(self.outputs))
+        return self._array("estimate_std", len(self.outputs))
 
     @property
     def disturbance_estimate(self) -> FloatArray:
         """See `ControlLaw`."""
-        return self._array(lambda: self.law.disturbance_estimate, len(self.disturbances))
+        return self._array("disturbance_estimate", len(self.disturbances))
 
     @property
     def innovations(self) -> FloatArray:
-        """See `ControlLaw`."""
-        return self._array(lambda: self.law.innovations, self._measurements)
+        """See `ControlLaw`; NaN while the law is busy."""
+        return np.full(self._measurements, math.nan) if self.busy else self._array("innovations", self._measurements)
 
     def observe(self, port_values: FloatArray) -> None:
         """Tell a law the known inputs that it reads from ports of its own."""
         if self._known:
             known = {name: f * float(port_values[i]) + o for name, i, f, o in self._known}
-            self._try(lambda: self.law.set_known(known), None)  # type: ignore[attr-defined]  # where it has such ports
+            self._follow(lambda: self.law.set_known(known), None, None)  # type: ignore[attr-defined]  # has such ports
 
     def initialize(self, time: float, inputs: FloatArray) -> None:
         """See `ControlLaw`."""
-        self._try(lambda: self.law.initialize(time, inputs), None)
+        self._late = None
+        if self._worker is not None and not (self._astray and self.busy):
+            self._worker.forget()
+            self._astray = False
+        self._follow(lambda: self.law.initialize(time, inputs), None, None)
 
     def predict(self, inputs: FloatArray) -> bool:
-        """See `ControlLaw`."""
-        return self._try(lambda: self.law.predict(inputs), False)
+        """See `ControlLaw`; False where a law that is back has too much to catch up with."""
+        if self._astray and not self.busy:
+            return False
+        return self._follow(lambda: self.law.predict(inputs), False, True)
 
     def correct(
         self, values: FloatArray, fresh: Sequence[bool] | None = None, ages: Sequence[int | None] | None = None
     ) -> list[Reason]:
         """See `ControlLaw`."""
         nothing = [Reason.NOT_USABLE] * len(values)
-        reasons = self._try(lambda: self.law.correct(values, fresh, ages), nothing)
+        if self._worker is not None:
+            values, fresh = values.copy(), None if fresh is None else list(fresh)  # they may be used later
+        used = [Reason.USED] * len(values)
+        reasons = self._follow(lambda: self.law.correct(values, fresh, ages), nothing, used)
         return reasons if len(reasons) == len(values) else nothing
 
     def solve(
         self, time: float, previous: FloatArray, references: FloatArray, *, budget: float = math.inf, relax: int = 4
     ) -> Plan:
-        """See `ControlLaw`."""
+        """See `ControlLaw`; what is not there in time may be `late_plan` in a later step."""
         empty, nothing = np.empty((0, 0)), np.empty(0)
         failed = Plan(Outcome.FAILED, empty, nothing, empty, empty, nothing, nothing, message="the law failed")
+        self._left = None
         plan = self._try(lambda: self.law.solve(time, previous, references, budget=budget, relax=relax), failed)
-        if plan.usable and (
-            plan.inputs.ndim != 2
-            or plan.inputs.shape[1:] != (len(self.inputs),)
-            or np.shape(plan.ends) != (len(plan.inputs),)
-        ):
-            return failed
-        return plan
+        if self._left is not None:
+            if self._left.task.begun:
+                self._late = time, self._left.task
+            return replace(failed, outcome=Outcome.LATE, message=str(self._left))
+        return failed if plan.usable and not self._fits(plan) else plan
+
+    def _fits(self, plan: Plan) -> bool:
+        return plan.inputs.ndim == 2 and (*plan.inputs.shape,) == (*np.shape(plan.ends), len(self.inputs))
+
+    def late_plan(self) -> tuple[float, Plan] | None:
+        """A plan that was too late for its own step, whose time (s) comes with it; once."""
+        if self._late is None or not self._late[1].finished:
+            return None
+        (time, task), self._late = self._late, None
+        plan = task.answer
+        good = plan is not None and plan.usable and self._fits(plan) and bool(np.isfinite(plan.inputs).all())
+        return (time, plan) if good else None
 
     def spread(self, plan: Plan, stages: npt.NDArray[np.intp]) -> FloatArray:
         """Standard deviations of a plan's outputs at some stages; empty where the law does not know them."""
         nothing = np.empty((0, len(self.outputs)))
         if len(plan.outputs_std):
             return plan.outputs_std[stages]
-        if not hasattr(self.law, "spread"):
+        if self.busy or not hasattr(self.law, "spread"):
             return nothing
-        spread: FloatArray = self._try(lambda: self.law.spread(stages), nothing)  # type: ignore[attr-defined]
+        spread: FloatArray = self._here(lambda: self.law.spread(stages), nothing)  # type: ignore[attr-defined]
         return spread
 
     def roll_out(self, inputs: FloatArray) -> FloatArray:
@@ -132,7 +209,7 @@ class GuardedLaw:
     def admissible(self, inputs: FloatArray, previous: FloatArray) -> FloatArray:
         """What the law says, and inside bounds and move limits whatever it says."""
         nearest: FloatArray = np.asarray(
-            self._try(lambda: self.law.admissible(inputs, previous), inputs), dtype=np.float64
+            self._here(lambda: self.law.admissible(inputs, previous), inputs), dtype=np.float64
         )
         if nearest.shape != previous.shape:
             nearest = previous
@@ -147,20 +224,41 @@ class GuardedLaw:
         if not hasattr(self.law, "inside"):
             return clipped
         nearest: FloatArray = np.asarray(
-            self._try(lambda: self.law.inside(clipped), clipped),  # type: ignore[attr-defined]
+            self._here(lambda: self.law.inside(clipped), clipped),  # type: ignore[attr-defined]
             dtype=np.float64,
         )
         fits = nearest.shape == clipped.shape and bool(np.isfinite(nearest).all())
         return np.minimum(np.maximum(nearest, self.low), self.high) if fits else clipped
 
     def reset(self) -> None:
-        """See `ControlLaw`."""
-        self._try(self.law.reset, None)
+        """See `ControlLaw`; a law that is busy has not failed, and keeps what it is at."""
+        if not self.busy:
+            self._follow(self.law.reset, None, None)
 
-    def snapshot(self) -> dict[str, Any]:
-        """See `ControlLaw`."""
-        return self.law.snapshot()
+    def snapshot(self) -> dict[str, Any] | None:
+        """See `ControlLaw`; None where it does not come back."""
+        if self._worker is None:
+            return self.law.snapshot()
+        try:
+            return self._worker.ask(self.law.snapshot, clock.perf_counter() + _PATIENCE)
+        except OutOfTimeError:
+            return None
 
     def recall(self, snapshot: Mapping[str, Any]) -> None:
-        """See `ControlLaw`."""
-        self.law.recall(snapshot)
+        """See `ControlLaw`.
+
+        Raises:
+            GalenicError: it is busy and does not come back.
+        """
+        if self._worker is None:
+            return self.law.recall(snapshot)
+        self._late = None
+        self._worker.forget()
+        try:
+            self._worker.ask(lambda: self.law.recall(snapshot), clock.perf_counter() + _PATIENCE)
+        except OutOfTimeError as error:
+            raise GalenicError(
+                f"the control law did not come back from its last solution for {_PATIENCE:g} s",
+                cure="resume in a new process",
+            ) from error
+        return None

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from controllers.operation.deadline import reserve
 from controllers.operation.guard import GuardedLaw
 from controllers.operation.law import Outcome, Plan
 from controllers.operation.reasons import Rung, StepReason
 from controllers.operation.rules import OperationRules
 from cosim.component import FloatArray
 
-#: Share of the deadline that is left for what comes after the solver.
-_RESERVE = 0.1
+#: A solver is told to stop earlier than it is waited for, for there is more to do with a plan: by this factor.
+_SOONER = 1.5
 #: Soft limits may be left by so much more (in shares of their scale) than they would be if nothing was moved.
 _NO_WORSE = 1e-3
 _REASON_OF = {
@@ -26,6 +27,7 @@ _REASON_OF = {
     Outcome.FAILED: StepReason.SOLVER_FAILED,
     Outcome.NOT_FINITE: StepReason.NOT_FINITE,
     Outcome.OUT_OF_TIME: StepReason.OUT_OF_TIME,
+    Outcome.LATE: StepReason.OUT_OF_TIME,
 }
 
 
@@ -87,9 +89,13 @@ class Ladder:
             previous: inputs in force, shape (m,).
             references: shape (n_t,), finite; empty where there are none.
             loops: what the supervised loops would do, NaN where there is none, shape (m,).
-            until: the clock's time (`time.perf_counter`) at which the answer is due.
+            until: the clock's time (`time.perf_counter`) at which the answer is due. With one, what comes below a plan
+                is made first.
         """
         self._kept_age += self._period
+        if (found := self._law.late_plan()) is not None:
+            self._kept, self._kept_age = found[1], time - found[0]
+        ready = None if math.isinf(until) else self._best_below(previous, references, loops)
         plan, reason = self._solve(time, previous, references, until, 4)
         rung = Rung.SOLVED
         if plan.outcome is Outcome.OUT_OF_TIME:
@@ -100,7 +106,7 @@ class Ladder:
             rung, reason = Rung.RELAXED, StepReason.RELAXED_ECONOMICS
         elif not plan.usable:
             rung = Rung.RELAXED
-            for relax in self._relaxable if self._free(rung) else ():
+            for relax in self._relaxable if self._free(rung) and plan.outcome is not Outcome.LATE else ():
                 if clock.perf_counter() >= until:
                     break
                 again, _ = self._solve(time, previous, references, until, relax)
@@ -113,13 +119,13 @@ class Ladder:
         if plan.usable and self._free(rung):
             return self._planned(plan, rung, reason, previous)
         self._reset()
-        return self._below(previous, references, loops, reason, plan)
+        return self._below(ready or self._best_below(previous, references, loops), previous, reason, plan)
 
     def backup(self, previous: FloatArray, references: FloatArray, loops: FloatArray, reason: StepReason) -> Answer:
         """Rungs 4 to 6, without asking for a plan."""
         self._kept = None
         self._reset()
-        return self._below(previous, references, loops, reason, None)
+        return self._below(self._best_below(previous, references, loops), previous, reason, None)
 
     def loops_only(self, previous: FloatArray, loops: FloatArray, reason: StepReason) -> Answer:
         """The loops where there are any, else as it is; not counted as a fallback."""
@@ -130,9 +136,7 @@ class Ladder:
     def _solve(
         self, time: float, previous: FloatArray, references: FloatArray, until: float, relax: int
     ) -> tuple[Plan, StepReason]:
-        budget = until - clock.perf_counter()
-        if not math.isinf(budget):
-            budget = max(0.0, budget - _RESERVE * self._rules.deadline)
+        budget = max(0.0, until - _SOONER * reserve(self._rules.deadline) - clock.perf_counter())
         plan = self._law.solve(time, previous, references, budget=budget, relax=relax)
         reason = _REASON_OF.get(plan.outcome, StepReason.SOLVED)
         if plan.usable and not (len(plan.inputs) and np.isfinite(plan.inputs).all()):
@@ -160,26 +164,24 @@ class Ladder:
         for rung in self.uses:
             self.uses[rung] = 0
 
+    def _best_below(self, previous: FloatArray, references: FloatArray, loops: FloatArray) -> tuple[Rung, FloatArray]:
+        """The first rung below a plan that has an answer."""
+        if self._free(Rung.SHIFTED) and (inputs := self._shifted(previous)) is not None:
+            return Rung.SHIFTED, inputs
+        if self._free(Rung.BACKUP) and (inputs := self._from_below(previous, references, loops)) is not None:
+            return Rung.BACKUP, inputs
+        return Rung.HOLD if self._free(Rung.HOLD) else Rung.SAFE, previous.copy()
+
     def _below(
-        self,
-        previous: FloatArray,
-        references: FloatArray,
-        loops: FloatArray,
-        reason: StepReason,
-        plan: Plan | None,
+        self, best: tuple[Rung, FloatArray], previous: FloatArray, reason: StepReason, plan: Plan | None
     ) -> Answer:
         message = "" if plan is None else plan.message
-        if self._free(Rung.SHIFTED) and (inputs := self._shifted(previous)) is not None:
-            self.uses[Rung.SHIFTED] += 1
-            return Answer(inputs, Rung.SHIFTED, reason, plan, message)
-        if self._free(Rung.BACKUP) and (inputs := self._from_below(previous, references, loops)) is not None:
-            self.uses[Rung.BACKUP] += 1
-            return Answer(inputs, Rung.BACKUP, reason, plan, message)
-        if self._free(Rung.HOLD):
-            self.uses[Rung.HOLD] += 1
-            return Answer(previous.copy(), Rung.HOLD, reason, plan, message)
-        self.in_safe_state = True
-        return self.safe(previous, plan, message)
+        rung, inputs = best
+        if rung is Rung.SAFE:
+            self.in_safe_state = True
+            return self.safe(previous, plan, message)
+        self.uses[rung] += 1
+        return Answer(inputs, rung, reason, plan, message)
 
     def safe(self, previous: FloatArray, plan: Plan | None = None, message: str = "") -> Answer:
         """One move towards the safe setpoints; inputs without one stay."""

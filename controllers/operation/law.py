@@ -28,6 +28,7 @@ class Outcome(Enum):
     INFEASIBLE = "infeasible"
     FAILED = "failed"
     NOT_FINITE = "not finite"
+    LATE = "late"  # not back when an answer was due
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,8 @@ class ControlLaw(Protocol):
     def admissible(self, inputs: FloatArray, previous: FloatArray) -> FloatArray:
         """The nearest inputs inside bounds, move limits and the design space's region, shape (m,).
 
-        Where ``previous`` itself is outside, the way back inside is limited by the moves.
+        Where ``previous`` itself is outside, the way back inside is limited by the moves. It may be asked from another
+        thread while a method computes, and so rests on nothing that they change.
         """
 
     def reset(self) -> None:

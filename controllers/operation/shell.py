@@ -13,6 +13,7 @@ import numpy as np
 from controllers.operation.advice import Advisor
 from controllers.operation.border import Border
 from controllers.operation.checks import MeasurementChecks, MismatchMonitor, Verdict
+from controllers.operation.deadline import reserve
 from controllers.operation.guard import GuardedLaw
 from controllers.operation.ladder import Answer, Ladder
 from controllers.operation.law import ControlLaw, Plan
@@ -80,8 +81,8 @@ class Shell:
     """
 
     def __init__(self, law: ControlLaw, border: Border) -> None:
-        self.law = GuardedLaw(law, len(border.measured))
         self.rules = rules = border.rules
+        self.law = GuardedLaw(law, len(border.measured), rules.deadline)
         self.checks = MeasurementChecks(border.measured)
         self.monitor = MismatchMonitor(border.period, rules.mismatch_time, rules.mismatch_sigmas)
         self.ladder = Ladder(self.law, rules, border.period)
@@ -134,7 +135,7 @@ class Shell:
         began = clock.perf_counter()
         until = began + self.rules.deadline
         law = self.law
-        law.error = ""
+        law.error, law.until = "", until - reserve(self.rules.deadline)
         self._switch(asked)
         previous = self._applied
         if previous is None:
@@ -195,7 +196,7 @@ class Shell:
             for verdict, reason in zip(self.checks.verdicts, reasons, strict=True)
         ]
         self.monitor.update(law.innovations)
-        if not np.isfinite(law.estimate).all():
+        if not law.busy and not np.isfinite(law.estimate).all():
             law.initialize(time, previous)
             lost = True
         return lost
@@ -274,9 +275,10 @@ class Shell:
         )  # fmt: skip
 
     def snapshot(self) -> dict[str, Any]:
-        """All it knows, for a checkpoint."""
+        """All it knows, for a checkpoint; without a law that does not come back, so that its estimate begins anew."""
+        law = self.law.snapshot() if self._running else None
         return {
-            "running": self._running,
+            "running": law is not None,
             "applied": None if self._applied is None else self._applied.copy(),
             "asked": int(self._asked),
             "ready_at": self._ready_at,
@@ -287,7 +289,7 @@ class Shell:
             "monitor": self.monitor.snapshot(),
             "ladder": self.ladder.snapshot(),
             "advisor": self.advisor.snapshot(),
-            "law": self.law.snapshot() if self._running else None,
+            "law": law,
         }
 
     def recall(self, snapshot: Mapping[str, Any]) -> None:

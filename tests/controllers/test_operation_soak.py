@@ -28,10 +28,16 @@ from controllers.operation.law import ControlLaw, Outcome, Plan
 from controllers.operation.reasons import Mode, Rung, StepReason
 from controllers.operation.rules import OperationRules
 from cosim import build_system, load_scenario
+from cosim.component import FloatArray
 
 STEPS = int(os.environ.get("GALENIC_SOAK", "400"))
 ABSURD = (math.nan, math.inf, -math.inf, 1e300, -1e300, 1e12, 0.0)
-OPERATION = {"deadline": "20 ms", "safe": {"press.turret_speed_setpoint": "100000 1/h"}, "fallback": {"hold": 5}}
+DEADLINE = 0.02
+OPERATION = {
+    "deadline": f"{DEADLINE} s",
+    "safe": {"press.turret_speed_setpoint": "100000 1/h"},
+    "fallback": {"hold": 5},
+}
 SETPOINTS = {"label_claim": 100.0, "tablet_weight": 226.0, "hardness": 51.0, "level": 50.0}
 
 
@@ -90,7 +96,8 @@ def check(mpc: MPCController, seen: Counter[str], before: np.ndarray | None) -> 
 
 def soak(
     mpc: MPCController, steps: int, seed: int, feed_plant: Any, period: float = 10.0
-) -> tuple[Counter[str], list[float]]:
+) -> tuple[Counter[str], FloatArray]:
+    """What was seen, and the wall time and processor time (of all threads) of each step in s, shape (steps, 2)."""
     random, seen, spent = np.random.default_rng(seed), Counter[str](), []
     inputs = {p.name: i for i, p in enumerate(mpc.inputs)}
     loops = [c.index for c in mpc.border.fallbacks]
@@ -110,21 +117,22 @@ def soak(
         for index, c in zip(loops, mpc.border.targets, strict=True):
             held = float(mpc.output_values[c.index])
             mpc.input_values[index] = random.choice([held, held * random.uniform(0.9, 1.1), *ABSURD, math.nan])
-        began = clock.perf_counter()
+        began, worked = clock.perf_counter(), clock.process_time()
         mpc.do_step(period * k, period)
-        spent.append(clock.perf_counter() - began)
+        spent.append((clock.perf_counter() - began, clock.process_time() - worked))
         before = check(mpc, seen, before)
-    return seen, spent
+    return seen, np.array(spent)
 
 
-def report(
-    capsys: pytest.CaptureFixture[str], what: str, seen: Counter[str], spent: list[float], missed: float
-) -> None:
+def report(capsys: pytest.CaptureFixture[str], what: str, seen: Counter[str], spent: FloatArray) -> None:
+    if "GALENIC_SOAK" not in os.environ:
+        return
     with capsys.disabled():
-        if "GALENIC_SOAK" in os.environ:
-            times = 1e3 * np.quantile(spent, [0.5, 0.9, 0.99, 1.0])
-            print(f"\n{what}: {len(spent)} steps, ms median/p90/p99/max {np.round(times, 2)}, missed {missed:g}")
-            print("\n".join(f"  {count:6d}  {name}" for name, count in seen.most_common()))
+        print(f"\n{what}: {len(spent)} steps")
+        for kind, times in zip(("on the clock", "of the processor"), spent.T, strict=True):
+            shown = np.round(1e3 * np.quantile(times, [0.5, 0.9, 0.99, 1.0]), 2)
+            print(f"  ms {kind}, median/p90/p99/max {shown}; more than 20 ms: {(times > DEADLINE).sum()}")
+        print("\n".join(f"  {count:6d}  {name}" for name, count in seen.most_common()))
 
 
 @pytest.mark.parametrize("wrecked", [False, True], ids=["sound solver", "failing solver"])
@@ -165,14 +173,15 @@ def test_a_soak_of_the_linear_law(files: Path, wrecked: bool, capsys: pytest.Cap
     seen, spent = soak(mpc, STEPS, 2, feed_plant)
     assert len({name[:6] for name in seen}) >= (5 if wrecked else 2)  # it was not merely idle
     assert sum(count for name, count in seen.items() if name.startswith("rung 0")) > 0.2 * STEPS
-    report(capsys, f"linear law, {'failing' if wrecked else 'sound'} solver", seen, spent, mpc.shell.missed_deadlines)
+    report(capsys, f"linear law, {'failing' if wrecked else 'sound'} solver", seen, spent)
+    assert (spent[:, 1] <= DEADLINE).all()  # the clock also counts what else the machine does
 
 
 @pytest.mark.parametrize("wrecked", [False, True], ids=["sound solver", "failing solver"])
 def test_a_soak_of_the_nonlinear_law(wrecked: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """The controller of the CHO fed-batch, fed with what it expects itself, and with everything that can be wrong."""
     overrides = (
-        "controllers.mpc.operation.deadline=20 ms",
+        f"controllers.mpc.operation.deadline={DEADLINE} s",
         "controllers.mpc.operation.fallback.hold=5",
         "controllers.mpc.start_after=0 h",
         "controllers.mpc.max_missed=1",
@@ -188,7 +197,7 @@ def test_a_soak_of_the_nonlinear_law(wrecked: bool, capsys: pytest.CaptureFixtur
     mpc.input_values[[p.name for p in mpc.inputs].index("mode")] = Mode.CLOSED
 
     def feed_plant(k: int, random: np.random.Generator) -> None:
-        expected = mpc.law.estimate
+        expected = mpc.shell.law.estimate  # of a law that may be busy
         for channel in mpc.border.measured:
             value = (expected[channel.output] + channel.noise * random.normal() - channel.offset) / channel.factor
             chance = random.random()
@@ -203,9 +212,8 @@ def test_a_soak_of_the_nonlinear_law(wrecked: bool, capsys: pytest.CaptureFixtur
 
     seen, spent = soak(mpc, max(STEPS // 4, 40) if STEPS < 1000 else STEPS, 2, feed_plant, period=mpc.period)
     assert any(name.startswith("rung 0") for name in seen)
-    report(
-        capsys, f"nonlinear law, {'failing' if wrecked else 'sound'} solver", seen, spent, mpc.shell.missed_deadlines
-    )
+    report(capsys, f"nonlinear law, {'failing' if wrecked else 'sound'} solver", seen, spent)
+    assert (spent[:, 1] <= DEADLINE).all()
 
 
 _NUMBER = st.one_of(st.floats(), st.floats(50.0, 150.0))
