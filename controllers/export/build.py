@@ -13,6 +13,7 @@ from pathlib import Path
 from controllers.export.c_tables import CTables
 from controllers.export.description import controller_build_description, controller_description
 from controllers.export.interface import Interface, model_header, mpc_interface
+from controllers.export.ladder_tables import ladder_tables
 from controllers.export.linear_tables import linear_tables
 from controllers.export.nonlinear_tables import nonlinear_tables
 from controllers.export.page import controller_icon, controller_page
@@ -25,7 +26,9 @@ from fmus.export import FMI_VERSIONS, binaries, file_name, write_atomically, zip
 from fmus.toolchain import chosen_platforms, compiler_version, this_platform
 
 RUNTIME = Path(__file__).parent / "runtime"
-_FIXED = ("equations.c", "quadratic_program.c", "controller.c")
+_FIXED = ("equations.c", "quadratic_program.c", "ladder.c", "controller.c")
+_LINEAR = ("linear_law.c",)
+_NONLINEAR = ("extended_kalman_filter.c", "stage_program.c", "steady_target.c", "harvest.c", "nonlinear_law.c")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class ControllerModel:
     def sources(self, guid: str, fmi: int) -> dict[str, str]:
         """File name -> text of everything that is compiled."""
         law = {"functions.c": self.functions} if self.functions else {}
-        used = [*_FIXED, "nonlinear_law.c" if law else "linear_law.c"]
+        used = [*_FIXED, *(_NONLINEAR if law else _LINEAR)]
         fixed = {name: (RUNTIME / name).read_text(encoding="utf-8") for name in used}
         unit = {name: (UNIT_RUNTIME / name).read_text(encoding="utf-8") for name in (main_source(fmi), "unit.c")}
         return {
@@ -81,14 +84,18 @@ def controller_model(name: str, description: str, mpc: ExportedMPC) -> Controlle
     functions = ""
     if isinstance(mpc.law, LinearLaw):
         linear_tables(mpc.law, tables)
-        states = int(tables.sizes["N_S"])
-        remembered = states + states**2 + len(mpc.measured)
-    else:
-        functions, remembered = nonlinear_tables(mpc.law, tables)
     tables.integers(CONTROLLED_OUTPUT=mpc.controlled)
-    interface = mpc_interface(mpc, tables)
-    before = [0.0] * (7 + len(mpc.targets) + 7 * len(mpc.measured) + 2 * len(mpc.references))
-    memory = [*before, *(v.start or 0.0 for v in interface.outputs), *[0.0] * remembered]
+    interface, told = mpc_interface(mpc, tables)
+    if isinstance(mpc.law, LinearLaw):
+        states = int(tables.sizes["N_S"])
+        remembered = [0.0] * (states + states**2 + len(mpc.measured))
+    else:
+        functions, remembered = nonlinear_tables(mpc.law, tables, told)
+    ladder = ladder_tables(mpc.law, mpc.rules, mpc.period, tables) + int(tables.sizes["N_STAGES"]) * (
+        len(mpc.targets) + 1
+    )
+    before = [0.0] * (8 + len(mpc.targets) + 7 * len(mpc.measured) + 2 * len(mpc.references) + ladder)
+    memory = [*before, *(v.start or 0.0 for v in interface.outputs), *remembered]
     return ControllerModel(name, description, mpc, interface, tables, tuple(memory), functions)
 
 

@@ -23,12 +23,21 @@ REASONS = (
     StepReason.TARGET_FAILED,
     StepReason.SOLVER_FAILED,
     StepReason.NOT_FINITE,
+    StepReason.RELAXED_ECONOMICS,
+    StepReason.RELAXED_QUALITY,
     StepReason.MISMATCH,
+    StepReason.CORRECTED,
     StepReason.REFERENCE_HELD,
     StepReason.SWITCHED_OFF,
     StepReason.ESTIMATE_LOST,
+    StepReason.SAFE_STATE,
 )
-RUNGS = (Rung.SOLVED, Rung.BACKUP, Rung.HOLD)
+RUNGS = (Rung.SOLVED, Rung.RELAXED, Rung.SHIFTED, Rung.BACKUP, Rung.HOLD, Rung.SAFE)
+DECISIONS = {
+    "harvest_time": "when the batch is harvested, from its start",
+    "time_to_harvest": "from now",
+    "target": "whether a steady state was found for the references",
+}
 
 
 @dataclass
@@ -68,10 +77,14 @@ class Interface:
         )
 
 
-def mpc_interface(mpc: ExportedMPC, tables: CTables) -> Interface:
-    """The variables of an MPC, and where its channels are among them as tables."""
+def mpc_interface(mpc: ExportedMPC, tables: CTables) -> tuple[Interface, dict[str, int]]:
+    """The variables of an MPC, where its channels are among them as tables, and the input of each known input."""
     made = Interface()
     _measured(mpc, tables, made)
+    told = {}
+    for name, port in mpc.told.items():
+        text = f"present value of {name}, which others decide; NaN: as before"
+        told[name] = _add(made.inputs, port.name, "input", port.unit, text, port.start)
     _references(mpc, tables, made)
     _manipulated(mpc, tables, made)
     _soft_limits(mpc, tables, made)
@@ -96,7 +109,7 @@ def mpc_interface(mpc: ExportedMPC, tables: CTables) -> Interface:
     tables.size(MISMATCH_CAP=_CAP, NOISE_SIGMAS=_NOISE)
     tables.size(MISMATCH_STEPS_DOWN=int(mpc.rules.mismatch_steps_down))
     tables.size(N_SHOWN=len(made.outputs), PERIOD=mpc.period, ESTIMATE_AFTER=mpc.estimate_after)
-    return made
+    return made, told
 
 
 def _add(
@@ -242,6 +255,8 @@ def _shown(mpc: ExportedMPC, made: Interface) -> None:
         name = f"disturbance.{label(signal)}{d.name[len(signal) :]}"
         what = "rise in one period" if d.name != signal else "estimated disturbance"
         _add(outputs, name, "output", d.unit or "1", f"{what} of {signal}", 0.0)
+    for name, unit, start in law.decisions:
+        _add(outputs, name, "output", unit, DECISIONS[name], start)
 
 
 def label(signal: str) -> str:

@@ -26,6 +26,8 @@ def linear_tables(law: LinearLaw, tables: CTables) -> None:
         N_CONTROLLED=len(o.outputs),
         N_LIMITED=len(o.limited),
         N_LIMITED_OR_1=max(1, len(o.limited)),
+        N_DECISIONS=0,
+        N_STAGES=len(law._ends),
     )
     tables.reals(
         INPUT_0=s.u0,
@@ -40,10 +42,15 @@ def linear_tables(law: LinearLaw, tables: CTables) -> None:
     tables.integers(
         TRACKED_OUTPUT=[y.index for y in o.tracked],
         LIMITED_OUTPUT=[y.index for y in o.limited],
+        SOFT_RANK=[y.rank for y in o.limited],
+        STAGE_PERIODS=law._ends.tolist(),
+        STAGE_BLOCK=law._block.tolist(),
     )
+    tables.reals(STAGE_ENDS=law._ends_s)
     _estimator(law, tables)
     _target(law, tables)
     _path(law, tables)
+    _backup(law, tables)
 
 
 def _estimator(law: LinearLaw, tables: CTables) -> None:
@@ -120,3 +127,21 @@ def _path(law: LinearLaw, tables: CTables) -> None:
         PATH_CHECK_D=checked(p._free_d),
     )
     tables.integers(MOVING_INPUT=[j for _ in range(1, nb) for j in moving])
+
+
+def _backup(law: LinearLaw, tables: CTables) -> None:
+    """The first move where no constraint is heard: affine in estimate, previous inputs and references."""
+    s, o = law._surrogate, law._objective
+    sizes = {"X": len(s.a), "D": len(law.disturbances), "PREVIOUS": len(s.inputs), "REFERENCES": len(o.tracked)}
+    zero = {name: np.zeros(size) for name, size in sizes.items()}
+
+    def move(at: dict[str, FloatArray]) -> FloatArray:
+        target = law._target.unconstrained(at["D"], at["REFERENCES"])
+        parts = law._dynamic.first_move(at["X"], at["D"], at["PREVIOUS"], target)
+        return np.asarray(at["PREVIOUS"] + sum(parts.values()))
+
+    base = move(zero)
+    tables.reals(BACKUP_0=base)
+    for name, size in sizes.items():
+        columns = [move({**zero, name: row}) - base for row in np.eye(size)]
+        tables.reals(**{f"BACKUP_{name}": np.array(columns).reshape(size, len(base)).T})

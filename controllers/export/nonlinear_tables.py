@@ -1,107 +1,138 @@
-"""The nonlinear law as generated functions and tables for nonlinear_law.c."""
+"""The nonlinear law as generated functions and tables for the C of its filter, stages, target and harvest."""
 
 from __future__ import annotations
 
 import math
-import tempfile
-from pathlib import Path
-from typing import Any
 
-import casadi
 import numpy as np
 
 from controllers.estimation.model import FAR
 from controllers.export.c_tables import CTables
+from controllers.export.generated_functions import GeneratedFunctions
+from controllers.nonlinear import harvest, law, planner, steady_target
 from controllers.nonlinear.law import NonlinearLaw
+from controllers.nonlinear.steady_target import SteadyTargetOptimizer
 from controllers.optimal_control.terms import terms_of
-from controllers.optimal_control.transcription import Transcription
+from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
-#: Periods over which a model without a start is run to rest, as in `controllers.nonlinear.law`.
+#: Periods over which a model without a start is run to rest, as in `controllers.nonlinear.start`.
 _LONGEST = 3000
-_PYTHON = "export it with --python"
 
 
 def refuse_what_is_not_exported(law: NonlinearLaw) -> None:
     """Raises GalenicError naming what of the law has no C yet."""
     s, o = law.specification, law.options
     lacking = {
-        "a batch with an end (batch:)": s.batch is not None,
-        "economic terms (economic:)": bool(s.economic),
         "a region of setpoints (a design space that is more than ranges)": s.region is not None,
         "a moving horizon estimator (estimator: mhe)": o.estimator == "mhe",
-        "setpoints at their own rate (every:)": any(u.period is not None for u in s.manipulated),
-        "known inputs that change (known:)": any(k.measured or len(k.values) > 1 for k in s.known),
-        "a state 'time'": any(x.name == "time" for x in law.model.states),
-        "scenarios": law._planner.engine.problem.scenarios is not None,
+        "scenarios (scenario_tree:)": law._f.problem.scenarios is not None,
     }
     for what, there in lacking.items():
         if there:
-            raise GalenicError(f"{what} cannot be exported as C", cure=_PYTHON)
-    if law._target is not None:
-        raise GalenicError(
-            "a nonlinear law with a steady target cannot be exported as C",
-            cure=f"write 'target: false' where the plant has no rest, or {_PYTHON}",
-        )
+            raise GalenicError(f"{what} of a nonlinear law cannot be exported as C", cure="export it with --python")
 
 
-def nonlinear_tables(law: NonlinearLaw, tables: CTables) -> tuple[str, int]:
-    """Add the law's tables; returns functions.c and how many numbers the law remembers."""
-    model, process, f, s = law.model, law.model.process, law._f, law.specification
-    problem = f.problem
-    transcription = Transcription(problem, gauss_newton=True)
-    n, nd, m, slots = model.size, len(model.disturbances), len(law.inputs), law.estimator.memory + 1
-    functions = _functions(law, transcription)
-    channels = law.estimator.channels
+def nonlinear_tables(law: NonlinearLaw, tables: CTables, told: dict[str, int]) -> tuple[str, list[float]]:
+    """Add the law's tables.
+
+    Args:
+        law: the law.
+        tables: to add to.
+        told: the FMU's input for each known input that is measured, by name.
+
+    Returns:
+        functions.c and what the law remembers when it starts.
+    """
+    model, f, s = law.model, law._f, law.specification
+    functions = GeneratedFunctions(law)
+    problem, engine, channels = f.problem, law._planner.engine, law.estimator.channels
+    n, k, m, slots = model.size, len(problem.stages), len(law.inputs), law.estimator.memory + 1
     tables.size(
         NONLINEAR=1,
         N_S=n,
         N_IN=m,
         N_OUT=len(law.outputs),
         N_MEASURED=len(channels),
-        N_DISTURBANCES=nd,
+        N_DISTURBANCES=len(model.disturbances),
         N_TRACKED=len(s.tracked),
         N_CONTROLLED="(sizeof CONTROLLED_OUTPUT / sizeof *CONTROLLED_OUTPUT)",
         N_LIMITED=0,
         N_LIMITED_OR_1=1,
+        N_OTHERS=len(f.others),
+        N_DECISIONS=len(law.decisions),
         N_MODEL_INPUTS=len(model.inputs),
         N_STATES_PLANNED=problem.nx,
-        N_FIRST=problem.nx + problem.nu,
-        FIRST_INPUT=transcription._u_at[0],
         SLOTS=slots,
         SETTLING=_LONGEST if law.options.start is None else -1 if law.options.from_zero else 0,
         FAR=FAR,
-        N_W=len(transcription.lower),
-        N_G=len(transcription.g_lower),
-        FUNCTION_WORK=max(g.sz_w() for g in functions),
-        FUNCTION_ARGUMENTS=max(g.sz_arg() for g in functions),
-        FUNCTION_RESULTS=max(g.sz_res() for g in functions),
+        **functions.sizes(),
+        ITERATIONS=getattr(engine, "iterations", 1),
+        FIRST_ITERATIONS=getattr(engine, "first_iterations", 20),
+        STEP_TOLERANCE=float(engine._setup.tolerance) if hasattr(engine, "_setup") else 1e-4,
+        JUDGED=int(law._planner._judged),
+        WITH_PROXIMAL=int(law._planner._proximal),
+        PASSES=law._planner._passes,
+        PROXIMAL=planner._PROXIMAL,
+        PROXIMAL_LEAST=planner._LEAST,
+        PROXIMAL_MOST=planner._MOST,
+        PROXIMAL_ENOUGH=planner._ENOUGH,
     )
+    _inputs(law, tables, told)
     _estimator(law, tables)
+    _stages(law, tables, functions)
+    _horizon(law, tables)
+    _target(law, tables)
+    nz = problem.nx + problem.nu
+    slot = n + n * n + len(model.inputs) + 4 * len(channels)
+    remembered = [0.0] * (n + n * n + 2)
+    remembered += [known.values[0] if (known := law._known.get(model.inputs[i])) else 0.0 for i in f.others]
+    remembered += [start for _, _, start in law.decisions]
+    plan = 1 + (k + 1) * nz + k * m + 1 + k * m + k
+    return functions.source(), remembered + [0.0] * (plan + 6 + nz + slots * slot)
+
+
+def _inputs(law: NonlinearLaw, tables: CTables, told: dict[str, int]) -> None:
+    """The manipulated ones, and where the others come from."""
+    model, f, s = law.model, law._f, law.specification
+    times, values, areas, at = [], [], [], [0]
+    for j, i in enumerate(f.others):
+        profile = law._profiles.get(model.inputs[i])
+        times.append(np.zeros(1) if profile is None else profile._times)
+        values.append(law._operating_others[[j]] if profile is None else profile._values)
+        areas.append(np.zeros(1) if profile is None else profile._area)
+        at.append(at[-1] + len(times[-1]))
+    ports = {name: (factor, offset) for name, _, factor, offset in law.known_ports}
+    nothing: FloatArray = np.zeros(0)
     tables.integers(
-        TRACKED_OUTPUT=[model.output_index(c.output) for c in s.tracked],
+        PROFILE_AT=at,
+        OTHER_PLACE=f.others,
+        OTHER_INPUT=[told.get(model.inputs[i], -1) for i in f.others],
         MANIPULATED_INDEX=f.manipulated,
-        MEASURED_OUTPUT=[model.output_index(c.output) for c in channels],
     )
     tables.reals(
-        STATE_SCALE=problem.state_scale,
-        INPUT_SCALE=problem.input_scale,
-        OTHER_INPUTS=f.full_inputs(np.zeros(m), law._others(0.0, 0.0)),
+        PROFILE_TIME=np.concatenate([nothing, *times]),
+        PROFILE_VALUE=np.concatenate([nothing, *values]),
+        PROFILE_AREA=np.concatenate([nothing, *areas]),
+        OTHER_FACTOR=[ports.get(model.inputs[i], (1.0, 0.0))[0] for i in f.others],
+        OTHER_OFFSET=[ports.get(model.inputs[i], (1.0, 0.0))[1] for i in f.others],
+        OWN_PERIOD=[u.period or 0.0 for u in s.manipulated],
+        IDEAL=[math.nan if u.ideal is None else u.ideal for u in s.manipulated],
+        WEIGHT_TARGET=[u.weight_target for u in s.manipulated],
     )
-    _program(law, transcription, tables)
-    assert len(process.states) == problem.nx
-    remembered = n + n * n + 2 + len(transcription.lower)
-    slot = n + n * n + len(model.inputs) + 4 * len(channels)
-    return _source(functions), remembered + slots * slot
 
 
 def _estimator(law: NonlinearLaw, tables: CTables) -> None:
     model, o, channels = law.model, law.options, law.estimator.channels
     n = len(model.process.states)
     std = 0.1 * model.nominal[:n] if o.start_std is None else np.asarray(o.start_std, dtype=np.float64)
+    clock = [i for i, x in enumerate(model.process.states) if x.name == "time"]
+    std = np.where(np.isin(np.arange(n), clock), 0.0, std)
     start = model.nominal[:n] if o.start is None else np.asarray(o.start, dtype=np.float64)
     wander = [d.wander for d in model.disturbances]
     nothing = np.zeros(model.size)
+    tables.size(TIME_STATE=clock[0] if clock else -1)
+    tables.integers(MEASURED_OUTPUT=[model.output_index(c.output) for c in channels])
     tables.reals(
         START_STATE=np.clip(np.r_[start, np.zeros(len(wander))], model.low, model.high),
         START_STD=np.r_[std, wander],
@@ -118,71 +149,112 @@ def _estimator(law: NonlinearLaw, tables: CTables) -> None:
     )
 
 
-def _program(law: NonlinearLaw, transcription: Transcription, tables: CTables) -> None:
-    """Bounds, parameters and where each comes from."""
-    problem = law._f.problem
+def _stages(law: NonlinearLaw, tables: CTables, functions: GeneratedFunctions) -> None:
+    """The optimal control problem: which function each stage has, its rows, prices and parameters."""
+    f, problem, made = law._f, law._f.problem, functions.stages
     terms = terms_of(problem)
     assert terms is not None
-    transcription.fix_terms(terms)
-    durations = law._horizon.durations(math.inf)
-    known = law._others_by_stage(0.0, np.cumsum(durations))
-    nd, nt = len(law.model.disturbances), len(law.specification.tracked)
-
-    def parameters(disturbances: Any, references: Any) -> Any:
-        values = law._planner._values(disturbances, known, references, durations, np.ones(3), None)
-        return transcription.parameters(values, terms)
-
-    base = parameters(np.zeros(nd), np.zeros(nt))
-    source = np.full(len(base), -1)
-    for i in range(nd + nt):
-        unit = np.eye(nd + nt)[i]
-        source[parameters(unit[:nd], unit[nd:]) != base] = i
-    inputs, moves = np.full(len(transcription.lower), -1), np.full(len(transcription.g_lower), -1)
-    guess = np.full(len(transcription.lower), -1)
-    nz, limited = problem.nx + problem.nu, transcription._functions.limited
-    for node, at in enumerate(transcription._w_at[:-1]):
-        guess[at : at + nz] = np.arange(nz)
-        place = transcription._u_at[node]
-        if place >= at + nz:  # an input of its own
-            inputs[place : place + problem.nu] = np.arange(problem.nu)
-            guess[place : place + problem.nu] = problem.nx + np.arange(problem.nu)
-            row = transcription._row_at[node]
-            moves[row : row + len(limited)] = limited
-    tables.size(N_Q=len(base))
-    tables.reals(
-        PARAMETERS=base,
-        PLAN_LOW=transcription.lower,
-        PLAN_HIGH=transcription.upper,
-        G_LOW=transcription.g_lower,
-        G_HIGH=transcription.g_upper,
+    rows, nodes = made.rows(terms), range(len(problem.stages) + 1)
+    numbers = [problem.constraint_numbers_at(k) for k in nodes]
+    most = max(len(found) for found in numbers)
+    width = max(1, most)
+    low, high = (np.full((len(nodes), width), sign * np.inf) for sign in (-1, 1))
+    l1, l2 = (np.zeros((len(nodes), width)) for _ in range(2))
+    for k, found in enumerate(numbers):
+        part, own = slice(made.moves(k), made.moves(k) + len(found)), slice(0, len(found))
+        low[k, own], high[k, own] = rows.lower[k, part], rows.upper[k, part]
+        l1[k, own], l2[k, own] = rows.l1[k, own], rows.l2[k, own]
+    tables.size(
+        N_STAGES=len(problem.stages),
+        N_VALUES=problem.np + problem.ny,
+        N_MOVES=len(made.limited),
+        N_SOFT=most,
+        N_SOFT_OR_1=width,
+        N_SLACKS=int(sum(np.isfinite(side).sum() for side in (low, high))),
+        **{f"AT_{name}": f.at[part].start for name, part in _PARAMETERS.items()},
     )
     tables.integers(
-        PARAMETER_SOURCE=source.tolist(),
-        INPUT_PLACE=inputs.tolist(),
-        MOVE_PLACE=moves.tolist(),
-        GUESS_SOURCE=guess.tolist(),
+        STAGE_FUNCTION=[functions.number(k) for k in nodes],
+        LIMITED_MOVE=made.limited,
+        SOFT_COUNT=[len(found) for found in numbers],
+        LIMITED_OUTPUT=[],
+        SOFT_RANK=[],
+        TRACKED_OUTPUT=[law.model.output_index(c.output) for c in law.specification.tracked],
+    )
+    tables.reals(
+        STATE_SCALE=problem.state_scale,
+        INPUT_SCALE=problem.input_scale,
+        STAGE_DURATION=np.append(terms.durations, 0.0),
+        STAGE_WEIGHT=terms.weights,
+        MOVE_SHARE=problem.move_shares,
+        SOFT_LOW=low,
+        SOFT_HIGH=high,
+        SOFT_L1=l1,
+        SOFT_L2=l2,
     )
 
 
-def _functions(law: NonlinearLaw, t: Transcription) -> list[Any]:
-    model, sx = law.model, casadi.SX
-    state, u = sx.sym("s", model.size), sx.sym("u", len(model.inputs))
-    found = []
-    for name, function in (("model_step", model.step), ("model_measure", model.measure)):
-        value = function(state, u)
-        results = [casadi.densify(value), casadi.densify(casadi.jacobian(value, state))]
-        found.append(casadi.Function(name, [state, u], results))
-    by_rows = casadi.densify(casadi.jacobian(t.g, t.w).T)
-    results = [casadi.densify(e) for e in (casadi.gradient(t.f, t.w), t.g, by_rows, t.hessian)]
-    found.append(casadi.Function("program", [t.w, t.q], results))
-    assert all(g.sz_iw() == 0 for g in found)
-    return found
+def _horizon(law: NonlinearLaw, tables: CTables) -> None:
+    """The length of each stage, and the harvest."""
+    h, batch = law._horizon, law.specification.batch
+    decides = law._chooser is not None
+    tables.integers(STAGE_COUNT=h.counts)
+    tables.reals(FIXED_DURATION=h._fixed)
+    tables.size(
+        BATCH=int(batch is not None),
+        HEAD=h.head,
+        FIRST_PERIODS=1 if batch is not None else law._planner._first,
+        DURATION=0.0 if batch is None else batch.duration,
+        DECIDES_HARVEST=int(decides),
+    )
+    if batch is None or not decides:
+        tables.size(HARVEST_MOST=0)
+        return
+    tables.size(
+        EARLIEST=batch.earliest,
+        LATEST=batch.latest,
+        VALUE_PER_HOUR=batch.value_per_hour,
+        RESOLUTION=law._resolution,
+        HARVEST_CANDIDATES=harvest._CANDIDATES,
+        HARVEST_MOST=max(harvest._CANDIDATES, math.ceil(batch.latest / law._resolution)),
+        HARVEST_SHARE=harvest._SHARE,
+        HARVEST_MOST_SHARE=harvest._MOST,
+    )
 
 
-def _source(functions: list[Any]) -> str:
-    generator = casadi.CodeGenerator("functions", {"with_header": False, "with_export": False, "verbose": False})
-    for function in functions:
-        generator.add(function)
-    with tempfile.TemporaryDirectory() as folder:
-        generator.generate(folder + "/")
-        return (Path(folder) / "functions.c").read_text(encoding="utf-8")
+def _target(nonlinear: NonlinearLaw, tables: CTables) -> None:
+    s, target = nonlinear.specification, nonlinear._target
+    limited = [c for c in s.controlled if any(map(math.isfinite, c.limits))]
+    tables.size(
+        HAS_TARGET=int(target is not None),
+        N_TARGET_LIMITED=len(limited),
+        TARGET_DRIFT=steady_target._DRIFT,
+        TARGET_SMALL=steady_target._SMALL,
+        TARGET_FEW=steady_target._FEW,
+        TARGET_HALVINGS=steady_target._HALVINGS,
+        TARGET_MISSES=law._MISSES,
+    )
+    if not isinstance(target, SteadyTargetOptimizer):
+        return
+    tables.size(TARGET_ITERATIONS=target._iterations, TARGET_TOLERANCE=target._tolerance)
+    tables.integers(TARGET_LIMITED=target._limited, TARGET_RANK=[c.rank for c in limited])
+    tables.reals(
+        TRACKED_SCALE=target._scale_t,
+        TRACKED_WEIGHT=target._weight,
+        WEIGHT_IDEAL=target._pull,
+        TARGET_LOW=target._limits[:, 0],
+        TARGET_HIGH=target._limits[:, 1],
+        TARGET_SCALE=target._scale_l,
+        TARGET_PRICE=target._price,
+    )
+
+
+_PARAMETERS = {
+    "DISTURBANCES": "d",
+    "KNOWN": "known",
+    "REFERENCE": "reference",
+    "CENTRE": "centre",
+    "PULL": "pull",
+    "STEP": "step",
+    "RANK": "rank",
+}

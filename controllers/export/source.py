@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -69,6 +69,7 @@ class ExportedMPC:
         plausible_references: what each may be.
         fallbacks: of each input.
         targets: of each input.
+        told: known inputs that are measured, by name.
     """
 
     law: LinearLaw | NonlinearLaw
@@ -87,6 +88,7 @@ class ExportedMPC:
     plausible_references: Sequence[tuple[float, float]]
     fallbacks: Sequence[PortChannel]
     targets: Sequence[PortChannel]
+    told: Mapping[str, PortChannel] = field(default_factory=dict)
 
 
 def exported_mpc(controller: MPCController) -> ExportedMPC:
@@ -142,7 +144,17 @@ def exported_mpc(controller: MPCController) -> ExportedMPC:
         [(points[i] - _FAR * border.sizes[i], points[i] + _FAR * border.sizes[i]) for i in tracked],
         [_channel(inputs[c.index], c, s) for c, s in zip(border.fallbacks, border.start, strict=True)],
         [_channel(outputs[c.index], c, s) for c, s in zip(border.targets, border.start, strict=True)],
+        _told(law, inputs) if isinstance(law, NonlinearLaw) else {},
     )
+
+
+def _told(law: NonlinearLaw, inputs: Sequence[Port]) -> dict[str, PortChannel]:
+    found = {}
+    for name, index, factor, offset in law.known_ports:
+        port = inputs[index]
+        start = (law._known[name].values[0] - offset) / factor
+        found[name] = PortChannel(port.name, port.unit or "1", start, factor, offset)
+    return found
 
 
 def _channel(port: Port, channel: Channel, at: float) -> PortChannel:

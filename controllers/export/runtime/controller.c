@@ -24,16 +24,15 @@ enum {
     HAS_REFERENCE = REFERENCE + N_TRACKED,
     ERRORS = HAS_REFERENCE + N_TRACKED, /* of prediction: squares and number, fading */
     ERROR_COUNT,
-    SHOWN,
+    ASKED_MODE, /* and 1; 0 before the first */
+    LADDER,
+    SHOWN = LADDER + N_LADDER,
     LAW = SHOWN + N_SHOWN,
     N_STATES = LAW + N_LAW
 };
 
-/* rungs of the ladder as `controllers.operation` counts them */
-enum { RUNG_SOLVED = 0, RUNG_FALLBACK = 4, RUNG_HOLD = 5 };
-
-
-static double clipped(double value, double low, double high) { return fmin(fmax(value, low), high); }
+enum { CONTROLLER_WORK = LAW_WORK + N_STAGES * N_OUT };
+#define WORK_SIZE ((CONTROLLER_WORK + 1) * sizeof(double) + (LAW_IWORK + 1) * sizeof(int))
 
 static void read_limits(const double *p, Limits *to) {
     for (int i = 0; i < N_IN; ++i) {
@@ -89,12 +88,6 @@ static double mismatch(const double *x) { return x[ERROR_COUNT] > 0 ? sqrt(x[ERR
 /* plant and model differ, once the memory is half full */
 static int differs(const double *x) { return x[ERROR_COUNT] > 0.5 / (1 - MISMATCH_FADES) && mismatch(x) > MISMATCH_SIGMAS; }
 
-static int finite_all(int n, const double *v) {
-    for (int i = 0; i < n; ++i)
-        if (!isfinite(v[i])) return 0;
-    return 1;
-}
-
 /* the references, or in their place the last that made sense; 0 all, 1 some held, 2 some never known */
 static int refer(double *x, const double *u, double *references) {
     int held = 0;
@@ -108,69 +101,110 @@ static int refer(double *x, const double *u, double *references) {
     return held;
 }
 
+/* the mode that is asked for; what is no mode changes nothing */
+static int switch_mode(double *x, double given) {
+    int before = x[ASKED_MODE] > 0.5 ? (int)x[ASKED_MODE] - 1 : MODE_START, mode = (int)lround(given);
+    if (!isfinite(given) || mode < OFF || mode > CLOSED) mode = before;
+    x[ASKED_MODE] = mode + 1;
+    if (mode != before) {
+        x[LADDER + IN_SAFE_STATE] = 0;
+        ladder_begin_again(x + LADDER);
+    }
+    if (mode == OFF) x[STARTED] = 0;
+    return mode;
+}
+
+/* follow what was applied and what arrived; whether the estimate was lost */
+static int estimate(double t, double *x, const double *u, const double *previous, double *w, int *complete) {
+    double outputs[N_OUT];
+    int lost = 0;
+    law_observe(x + LAW, u);
+    if (!(x[STARTED] > 0.5)) {
+        law_initialize(x + LAW, previous, t);
+        memset(x + MISSED, 0, (REFERENCE - MISSED) * sizeof(double));
+        x[ERRORS] = x[ERROR_COUNT] = 0;
+        x[STARTED] = 1;
+        x[SINCE] = t;
+        ladder_begin(x + LADDER);
+    } else if (!law_predict(x + LAW, previous, w)) {
+        law_initialize(x + LAW, previous, t);
+        lost = 1;
+    }
+    *complete = measure(t, x, u, w);
+    law_outputs(x + LAW, outputs);
+    if (!finite_all(N_OUT, outputs)) {
+        law_initialize(x + LAW, previous, t);
+        lost = 1;
+    }
+    return lost;
+}
+
 /* one execution; the inputs in force and what is shown go to x */
 static void execute(double t, double *x, const double *u, const double *p, double *w, int *iw) {
-    double previous[N_IN], answer[N_IN], fallback[N_IN], references[N_TRACKED + 1], target[N_OUT], estimate[N_OUT];
+    double previous[N_IN], fallback[N_IN], references[N_TRACKED + 1], outputs[N_OUT];
     Limits limits;
+    Answered answer;
     read_limits(p, &limits);
-    int mode = (int)lround(u[MODE_INPUT]), follows = p[FALLBACK_PARAMETER] > 0.5, known = 0;
+    Asked asked = {x + LADDER, x + LAW, t, previous, fallback, references, &limits, w, iw};
+    int mode = switch_mode(x, u[MODE_INPUT]), follows = p[FALLBACK_PARAMETER] > 0.5, complete = 1, computed = 0, active = 0;
     for (int i = 0; i < N_IN; ++i) {
         double value = TARGET_FACTOR[i] * u[FALLBACK_INPUT[i]] + TARGET_OFFSET[i];
-        int given = follows && isfinite(value);
-        known |= given;
-        fallback[i] = given ? value : NAN;
-        previous[i] = x[EXECUTIONS] > 0.5 ? x[APPLIED + i] : clipped(given ? value : START_INPUTS[i], limits.low[i], limits.high[i]);
+        fallback[i] = follows && isfinite(value) ? value : NAN;
+        previous[i] = x[EXECUTIONS] > 0.5 ? x[APPLIED + i] : isfinite(fallback[i]) ? fallback[i] : START_INPUTS[i];
     }
-    int reason = SOLVED, estimates = mode != OFF && t >= ESTIMATE_AFTER - 1e-9, solved = 0, has_target = 0;
-    if (!estimates) {
-        reason = mode == OFF ? SWITCHED_OFF : WAITING;
-        if (mode == OFF) x[STARTED] = 0;
+    if (x[EXECUTIONS] < 0.5) law_inside(&limits, previous);
+    int estimates = mode != OFF && t >= ESTIMATE_AFTER - 1e-9, known = any_known(fallback);
+    memset(&answer, 0, sizeof answer);
+    for (int i = 0; i < N_OUT; ++i) answer.target[i] = NAN;
+    answer.reason = mode == OFF ? SWITCHED_OFF : WAITING;
+    if (estimates) {
+        int lost = estimate(t, x, u, previous, w, &complete), held = refer(x, u, references);
+        computed = !(t < x[SINCE] + p[START_PARAMETER] - ESTIMATE_AFTER - 1e-9);
+        if (!computed) complete = 1;
+        else if (lost || held == 2) ladder_backup(&asked, lost ? ESTIMATE_LOST : NOT_FINITE, &answer);
+        else if (MISMATCH_STEPS_DOWN && differs(x)) ladder_backup(&asked, MISMATCH, &answer);
+        else ladder_answer(&asked, &answer);
+        if (computed && answer.rung == RUNG_SOLVED && answer.reason == SOLVED)
+            answer.reason = differs(x) ? MISMATCH : held ? REFERENCE_HELD : SOLVED;
+    }
+    if (!computed) {
+        answer.rung = known ? RUNG_BACKUP : RUNG_HOLD;
+        fallback_only(&asked, answer.inputs);
     } else {
-        if (x[STARTED] > 0.5) {
-            law_predict(x + LAW, previous, w);
+        int rung = answer.rung;
+        if (!complete) answer.rung = known ? RUNG_BACKUP : RUNG_HOLD, answer.reason = MEASUREMENT_MISSING;
+        if (mode != CLOSED) x[LADDER + IN_SAFE_STATE] = 0; /* who is not in force takes nothing to a safe state */
+        if (x[LADDER + IN_SAFE_STATE] > 0.5) {
+            active = 1;
+            if (rung != RUNG_SAFE) towards_safe(&asked, &answer);
+            else answer.rung = RUNG_SAFE, answer.reason = SAFE_STATE;
+        } else if (mode != CLOSED || !complete) {
+            fallback_only(&asked, answer.inputs); /* what was solved is shown, not applied */
         } else {
-            law_initialize(x + LAW, previous, t);
-            memset(x + MISSED, 0, (REFERENCE - MISSED) * sizeof(double));
-            x[ERRORS] = x[ERROR_COUNT] = 0;
-            x[STARTED] = 1;
-            x[SINCE] = t;
+            active = answer.rung <= RUNG_SHIFTED || (answer.rung == RUNG_HOLD && known);
         }
-        int complete = measure(t, x, u, w), held = refer(x, u, references), lost = !finite_all(N_LAW, x + LAW);
-        if (lost) law_initialize(x + LAW, previous, t);
-        if (t < x[SINCE] + p[START_PARAMETER] - ESTIMATE_AFTER - 1e-9) {
-            reason = WAITING;
-        } else if (lost || held == 2) {
-            reason = lost ? ESTIMATE_LOST : NOT_FINITE;
-        } else if (MISMATCH_STEPS_DOWN && differs(x)) {
-            reason = MISMATCH;
-        } else {
-            reason = law_solve(x + LAW, previous, references, &limits, answer, target, w, iw);
-            has_target = reason != TARGET_FAILED;
-            solved = reason == SOLVED;
-            if (solved && held) reason = REFERENCE_HELD;
-            if (solved && differs(x)) reason = MISMATCH;
-        }
-        if (reason != WAITING && !complete) reason = MEASUREMENT_MISSING, solved = 0; /* what was solved is shown, not applied */
     }
-    int active = solved && mode == CLOSED, rung = solved ? RUNG_SOLVED : known ? RUNG_FALLBACK : RUNG_HOLD;
     double *shown = x + SHOWN;
     for (int i = 0; i < N_IN; ++i) {
-        double value = active ? answer[i] : isfinite(fallback[i]) ? fallback[i] : previous[i];
-        x[APPLIED + i] = clipped(value, limits.low[i], limits.high[i]);
-        value = (x[APPLIED + i] - TARGET_OFFSET[i]) / TARGET_FACTOR[i];
+        x[APPLIED + i] = clipped(answer.inputs[i], limits.low[i], limits.high[i]);
+        double value = (x[APPLIED + i] - TARGET_OFFSET[i]) / TARGET_FACTOR[i];
         *shown++ = clipped(value, p[LIMIT_PARAMETER + 3 * i], p[LIMIT_PARAMETER + 3 * i + 1]);
     }
-    x[FAILURES] += !solved && reason != WAITING && reason != SWITCHED_OFF;
+    x[FAILURES] += computed && answer.rung >= RUNG_SHIFTED;
     *shown++ = active;
-    *shown++ = reason <= NOT_FINITE ? reason : SOLVED;
-    *shown++ = reason;
-    *shown++ = rung;
+    *shown++ = answer.reason <= NOT_FINITE ? answer.reason : SOLVED;
+    *shown++ = answer.reason;
+    *shown++ = answer.rung;
     *shown++ = x[FAILURES];
     *shown++ = mismatch(x);
-    law_outputs(x + LAW, estimate);
-    for (int i = 0; i < N_CONTROLLED; ++i, ++shown) *shown = estimates ? estimate[CONTROLLED_OUTPUT[i]] : *shown;
-    for (int i = 0; i < N_CONTROLLED; ++i, ++shown) *shown = has_target ? target[CONTROLLED_OUTPUT[i]] : *shown;
+    if (estimates) law_outputs(x + LAW, outputs);
+    for (int i = 0; i < N_CONTROLLED; ++i, ++shown) *shown = estimates ? outputs[CONTROLLED_OUTPUT[i]] : *shown;
+    for (int i = 0; i < N_CONTROLLED; ++i, ++shown) {
+        double target = answer.target[CONTROLLED_OUTPUT[i]];
+        if (isfinite(target)) *shown = target;
+    }
     memcpy(shown, law_disturbances(x + LAW), N_DISTURBANCES * sizeof(double));
+    memcpy(shown + N_DISTURBANCES, law_decisions(x + LAW), N_DECISIONS * sizeof(double));
 }
 
 /* ---- what unit.c calls: arg, res, iw, w, memory as CasADi's functions have them -------------------------------- */
@@ -184,12 +218,17 @@ UNIT_FUNCTION(galenic_step) {
     double t = *arg[0], h = *arg[1], *x = res[0];
     memcpy(x, arg[2], N_STATES * sizeof(double));
     if (x[EXECUTIONS] < 0.5) x[RUNNING_SINCE] = t;
+    double *work = NULL;
+    (void)iw, (void)w;
     for (;;) {
         double next = x[RUNNING_SINCE] + x[EXECUTIONS] * PERIOD, close = 1e-9 * fmax(PERIOD, fabs(t));
-        if (next >= t + h - close) return 0;
-        execute(next, x, arg[4], arg[5], w, (int *)iw);
+        if (next >= t + h - close) break;
+        if (!work && !(work = malloc(WORK_SIZE))) return 1; /* too much for the stacks of some threads */
+        execute(next, x, arg[4], arg[5], work, (int *)(work + CONTROLLER_WORK));
         ++x[EXECUTIONS];
     }
+    free(work);
+    return 0;
 }
 
 /* (inputs, parameters, starts) -> x */

@@ -9,7 +9,7 @@ enum {
     QP_N = LARGEST(TARGET_N, PATH_N),
     QP_ROWS = LARGEST(TARGET_ROWS, PATH_ROWS),
     LAW_IWORK = QP_IWORK(QP_N, QP_ROWS),
-    LAW_WORK = LARGEST(N_S * N_S + N_S, 4 * QP_N + 2 * QP_ROWS + N_IN + N_OUT + QP_WORK(QP_N, QP_ROWS))
+    LAW_WORK = LARGEST(N_S * N_S + 2 * N_S, 4 * QP_N + 2 * QP_ROWS + N_IN + N_OUT + QP_WORK(QP_N, QP_ROWS))
 };
 
 /* y += factor * M v */
@@ -25,6 +25,12 @@ static void law_outputs(const double *s, double *y) {
 
 static const double *law_disturbances(const double *s) { return s + N_X_MODEL; }
 
+static const double *law_decisions(const double *s) { return s; } /* none */
+
+static void law_observe(double *s, const double *ports) { (void)s, (void)ports; }
+
+static void law_reset(double *s) { (void)s; } /* a program remembers nothing */
+
 /* at rest under the inputs u */
 static void law_initialize(double *s, const double *u, double t) {
     (void)t;
@@ -35,7 +41,7 @@ static void law_initialize(double *s, const double *u, double t) {
     memcpy(s + LAW_COVARIANCE, START_COVARIANCE, sizeof START_COVARIANCE);
 }
 
-static void law_predict(double *s, const double *u, double *w) {
+static int law_predict(double *s, const double *u, double *w) {
     double moved[N_IN], *next = w + N_S * N_S, *p = s + LAW_COVARIANCE;
     for (int i = 0; i < N_IN; ++i) moved[i] = u[i] - INPUT_0[i];
     memset(next, 0, N_S * sizeof(double));
@@ -47,6 +53,7 @@ static void law_predict(double *s, const double *u, double *w) {
     for (int i = 0; i < N_S; ++i)
         for (int j = 0; j <= i; ++j)
             p[i * N_S + j] = p[j * N_S + i] = qp_dot(N_S, w + i * N_S, TRANSITION + j * N_S) + PROCESS_NOISE[i * N_S + j];
+    return finite_all(N_S, s);
 }
 
 /* by what arrived; innovations, in standard deviations, NaN where nothing did */
@@ -72,8 +79,13 @@ static void law_correct(double *s, const double *values, const char *fresh, doub
     }
 }
 
+/* limits of the rank `relax` and worse are left out */
+static double soft_limit(const Limits *limits, int relax, int i, int side) {
+    return SOFT_RANK[i] < relax ? limits->soft[2 * i + side] : side ? INFINITY : -INFINITY;
+}
+
 /* steady inputs (scaled, from the operating point) and outputs (absolute) */
-static int law_target(const double *d, const double *references, const Limits *limits, double *inputs, double *outputs,
+static int law_target(const double *d, const double *references, int relax, const Limits *limits, double *inputs, double *outputs,
                       double *w, int *iw) {
     double *g = w, *x = g + TARGET_N, *low = x + TARGET_N, *high = low + TARGET_N + TARGET_ROWS;
     double *free_u = high + TARGET_N + TARGET_ROWS, *free_y = free_u + N_IN, *rest = free_y + N_OUT;
@@ -96,7 +108,7 @@ static int law_target(const double *d, const double *references, const Limits *l
         *row_low++ = *row_high++ = (references[i] - free_y[TRACKED_OUTPUT[i]]) / TRACKED_SCALE[i];
     for (int side = 1; side >= 0; --side)
         for (int i = 0; i < N_LIMITED; ++i) {
-            double bound = (limits->soft[2 * i + side] - free_y[LIMITED_OUTPUT[i]]) / LIMITED_SCALE[i];
+            double bound = (soft_limit(limits, relax, i, side) - free_y[LIMITED_OUTPUT[i]]) / LIMITED_SCALE[i];
             *row_low++ = side ? -INFINITY : bound;
             *row_high++ = side ? bound : INFINITY;
         }
@@ -113,8 +125,8 @@ static int law_target(const double *d, const double *references, const Limits *l
     return 0;
 }
 
-/* the inputs of the first block */
-static int law_path(const double *s, const double *previous, const double *goal_inputs, const double *goal_outputs,
+/* the inputs of each block */
+static int law_path(const double *s, const double *previous, const double *goal_inputs, const double *goal_outputs, int relax,
                     const Limits *limits, double *inputs, double *w, int *iw) {
     double *g = w, *x = g + PATH_N, *low = x + PATH_N, *high = low + PATH_N + PATH_ROWS, *rest = high + PATH_N + PATH_ROWS;
     double goal[N_CONTROLLED + 1], range_low[N_IN], range_high[N_IN], last[N_IN], move[N_IN];
@@ -144,8 +156,8 @@ static int law_path(const double *s, const double *previous, const double *goal_
         double free = PATH_CHECK_0[i] + qp_dot(N_X_MODEL, PATH_CHECK_X + i * N_X_MODEL, s)
                       + qp_dot(N_DISTURBANCES, PATH_CHECK_D + i * N_DISTURBANCES, s + N_X_MODEL);
         above_low[i] = -INFINITY;
-        above_high[i] = limits->soft[2 * limited + 1] / LIMITED_SCALE[limited] - free;
-        below_low[i] = limits->soft[2 * limited] / LIMITED_SCALE[limited] - free;
+        above_high[i] = soft_limit(limits, relax, limited, 1) / LIMITED_SCALE[limited] - free;
+        below_low[i] = soft_limit(limits, relax, limited, 0) / LIMITED_SCALE[limited] - free;
         below_high[i] = INFINITY;
     }
     double *moves_low = below_low + N_CHECKED, *moves_high = below_high + N_CHECKED;
@@ -154,15 +166,61 @@ static int law_path(const double *s, const double *previous, const double *goal_
         moves_low[i] = -moves_high[i];
     }
     int failed = qp_solve(PATH_N, PATH_ROWS, PATH_H, PATH_A, g, low, high, x, rest, iw);
-    for (int i = 0; !failed && i < N_IN; ++i)
-        inputs[i] = INPUT_0[i] + INPUT_SCALE[i] * x[i];
+    for (int i = 0; !failed && i < N_PATH; ++i)
+        inputs[i] = clipped(INPUT_0[i % N_IN] + INPUT_SCALE[i % N_IN] * x[i], limits->low[i % N_IN], limits->high[i % N_IN]);
     return failed;
 }
 
-static int law_solve(const double *s, const double *previous, const double *references, const Limits *limits, double *inputs,
-                     double *target_outputs, double *w, int *iw) {
-    double target_inputs[N_IN];
-    if (law_target(s + N_X_MODEL, references, limits, target_inputs, target_outputs, w, iw)) return TARGET_FAILED;
-    if (law_path(s, previous, target_inputs, target_outputs, limits, inputs, w, iw)) return PATH_FAILED;
+/* The plan: inputs of each stage and its end in s. */
+static int law_solve(double *s, double t, const double *previous, const double *references, int relax, const Limits *limits, double *plan,
+                     double *ends, double *target_outputs, double *w, int *iw) {
+    double target_inputs[N_IN], blocks[N_PATH], target[N_OUT];
+    (void)t;
+    if (!finite_all(N_TRACKED, references) || !finite_all(N_S, s)) return NOT_FINITE;
+    if (law_target(s + N_X_MODEL, references, relax, limits, target_inputs, target, w, iw)) return TARGET_FAILED;
+    memcpy(target_outputs, target, sizeof target);
+    if (law_path(s, previous, target_inputs, target, relax, limits, blocks, w, iw)) return SOLVER_FAILED;
+    for (int k = 0; k < N_STAGES; ++k) memcpy(plan + k * N_IN, blocks + STAGE_BLOCK[k] * N_IN, N_IN * sizeof(double));
+    memcpy(ends, STAGE_ENDS, sizeof STAGE_ENDS);
     return SOLVED;
+}
+
+/* outputs at the ends of the stages, (K, N_OUT), under inputs (K, N_IN) */
+static int law_roll_out(const double *s, const double *inputs, double *outputs, double *w) {
+    enum { N = N_X_MODEL + N_DISTURBANCES };
+    double *state = w, *next = w + N, moved[N_IN];
+    memcpy(state, s, N * sizeof(double));
+    for (int k = 0, period = 0; k < N_STAGES; ++k) {
+        for (int i = 0; i < N_IN; ++i) moved[i] = inputs[k * N_IN + i] - INPUT_0[i];
+        for (; period < STAGE_PERIODS[k]; ++period) {
+            for (int i = 0; i < N; ++i)
+                next[i] = qp_dot(N, TRANSITION + i * N_S, state) + qp_dot(N_IN, INPUT_MATRIX + i * N_IN, moved);
+            memcpy(state, next, N * sizeof(double));
+        }
+        law_outputs(state, outputs + k * N_OUT);
+    }
+    return 1;
+}
+
+static void law_inside(const Limits *limits, double *inputs) {
+    for (int i = 0; i < N_IN; ++i) inputs[i] = clipped(inputs[i], limits->low[i], limits->high[i]);
+}
+
+/* the nearest inputs inside bounds and moves; moves from `previous` */
+static void law_admissible(const double *inputs, const double *previous, const Limits *limits, double *to) {
+    for (int i = 0; i < N_IN; ++i) {
+        to[i] = clipped(inputs[i], limits->low[i], limits->high[i]);
+        to[i] = clipped(to[i], previous[i] - limits->move[i], previous[i] + limits->move[i]);
+    }
+}
+
+/* the first move where no constraint is heard, which is linear */
+static int law_backup(double *s, const double *previous, const double *references, const Limits *limits, double *inputs, double *w, int *iw) {
+    (void)limits, (void)w, (void)iw;
+    memcpy(inputs, BACKUP_0, sizeof BACKUP_0);
+    add_product(N_IN, N_X_MODEL, BACKUP_X, s, 1, inputs);
+    add_product(N_IN, N_DISTURBANCES, BACKUP_D, s + N_X_MODEL, 1, inputs);
+    add_product(N_IN, N_IN, BACKUP_PREVIOUS, previous, 1, inputs);
+    add_product(N_IN, N_TRACKED, BACKUP_REFERENCES, references, 1, inputs);
+    return 1;
 }
