@@ -135,6 +135,18 @@ class Measurement:
     noise: float
 
 
+#: Times in s, rising, and the values from these times on, in the signal's unit.
+Schedule = tuple[Sequence[float], Sequence[float]]
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """A controller that knows its outputs in advance, whatever happens."""
+
+    def schedule(self, output: str) -> Schedule | None:
+        """When an output will be what; None where that is not known."""
+
+
 @dataclass(frozen=True)
 class ControllerContext:
     """What a controller is told when it is built.
@@ -147,6 +159,7 @@ class ControllerContext:
         find_port: behind `port`.
         find_error: behind `error`.
         measurements: sensors by the name of their value signal (``force_sensor.value``).
+        find_schedule: behind `schedule`.
     """
 
     scenario_name: str
@@ -156,6 +169,11 @@ class ControllerContext:
     find_port: Callable[[str], Port]
     find_error: Callable[[KeyPath, str, str], GalenicError]
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
+    find_schedule: Callable[[str], Schedule | None] = lambda _signal: None
+
+    def schedule(self, signal: str) -> Schedule | None:
+        """What a signal of an earlier controller will be, or None where nobody knows in advance."""
+        return self.find_schedule(signal)
 
     def port(self, signal: str) -> Port:
         """The port behind ``component.port`` of any FMU, sensor or earlier controller.

@@ -18,6 +18,8 @@ from cosim.component import (
     Measurement,
     Port,
     SampledComponent,
+    Schedule,
+    Scheduled,
 )
 from cosim.disturbances import Disturbance
 from cosim.graph import DependencyGraph, dependency_graph
@@ -119,7 +121,7 @@ class _Builder:
         return system
 
     def _controllers(self, measurements: dict[str, Measurement]) -> list[Controller]:
-        controllers = []
+        controllers: list[Controller] = []
         for name in self.scenario.controllers:
             if name in self.removed:
                 continue
@@ -134,6 +136,7 @@ class _Builder:
                     (*path, *key), message, cure
                 ),
                 measurements=measurements,
+                find_schedule=lambda signal: _schedule(controllers, signal),
             )
             controller = build_controller(self.scenario, name, context)
             self.wiring.add(controller)
@@ -242,6 +245,13 @@ class _Builder:
             np.array(factor, dtype=np.float64),
             np.array(offset, dtype=np.float64),
         )
+
+
+def _schedule(controllers: Sequence[Controller], signal: str) -> Schedule | None:
+    """What a signal will be, if the controller that gives it knows."""
+    name, _, output = signal.partition(".")
+    found = next((c for c in controllers if c.name == name), None)
+    return found.schedule(output) if isinstance(found, Scheduled) else None
 
 
 def _disturbance_task(disturbance: Disturbance, signals: FloatArray, slot: int) -> Task:

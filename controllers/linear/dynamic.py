@@ -65,7 +65,8 @@ class DynamicOptimizer:
               y_min - l <= y_k <= y_max + l,  l >= 0    at the checkpoints           (soft, one slack per output)
 
     A linear and a quadratic price on l: the first keeps the limits exactly where that is possible, the second spreads
-    what is not. Hard constraints act on inputs alone, so there always is a solution.
+    what is not. Hard constraints act on inputs alone, so there always is a solution. Where references to come are known
+    the targets differ from period to period; a block then rests on the mean of its own.
 
     Args:
         surrogate: with D = 0.
@@ -138,6 +139,7 @@ class DynamicOptimizer:
         theta = self._theta.reshape(-1, nu)
         weighted = (self._theta * weight[None, :, None]).reshape(-1, nu)
         lengths = [*blocks[:-1], steps - sum(blocks[:-1])]
+        self._lengths, self._starts = np.array(lengths), np.cumsum([0, *lengths[:-1]])
         rest = np.concatenate([n * np.array([u.weight_target for u in inputs]) for n in lengths])
         move = np.tile([u.weight_move for u in inputs], nb)
         difference = np.eye(nu) - np.eye(nu, k=-m)
@@ -161,7 +163,7 @@ class DynamicOptimizer:
         self._qp = QuadraticProgram(h, a, solver=solver)
         first = np.linalg.inv(h[:nu, :nu])[:m]
         self._feedback = np.ascontiguousarray(-(first @ self._gradient).reshape(m, steps, -1).transpose(2, 0, 1))
-        self._toward_rest = (first * self._rest).reshape(m, nb, m).sum(axis=1)
+        self._toward_rest = (first * self._rest).reshape(m, nb, m)
         names = [self._surrogate.outputs[y.index].name for y in outputs]
         self._tracked = [(i, names[i]) for i, y in enumerate(outputs) if y.tracked]
 
@@ -198,12 +200,12 @@ class DynamicOptimizer:
         """
         o, scale, u0 = self._objective, self._input_scale, self._surrogate.u0
         nb, m = self._shape
-        free, goal = self._free(x, d), target.outputs[self._index] / self._scale
+        free, goal = self._free(x, d), target.outputs[..., self._index] / self._scale
         low, high = (o.low - u0) / scale, (o.high - u0) / scale
         last = np.clip((previous - u0) / scale, low, high)
         move = o.max_move / scale
-        rest = np.tile((target.inputs - u0) / scale, nb)
-        g_u = self._gradient @ (free - goal).ravel() - self._rest * rest
+        rest = self._resting((target.inputs - u0) / scale)
+        g_u = self._gradient @ (free - goal).ravel() - self._rest * rest.ravel()
         g_u[:m] -= self._move * last
         lbx = np.concatenate([np.maximum(low, last - move), np.tile(low, nb - 1), np.zeros(len(self._price))])
         ubx = np.concatenate(
@@ -232,7 +234,7 @@ class DynamicOptimizer:
         inputs = np.clip(plan, o.low, o.high)
         if not answer.converged:
             return Moves(inputs, False, answer.message)
-        parts = self._parts(free, goal, last, rest[:m])
+        parts = self._parts(free, goal, last, rest)
         parts["constraints"] = inputs[0] - (u0 + scale * last) - sum(parts.values())
         return Moves(inputs, True, answer.message, parts)
 
@@ -246,8 +248,15 @@ class DynamicOptimizer:
         so each output has its part, by its name, and the resting values of the inputs have theirs.
         """
         scale, u0 = self._input_scale, self._surrogate.u0
-        goal = target.outputs[self._index] / self._scale
-        return self._parts(self._free(x, d), goal, (previous - u0) / scale, (target.inputs - u0) / scale)
+        goal = target.outputs[..., self._index] / self._scale
+        rest = self._resting((target.inputs - u0) / scale)
+        return self._parts(self._free(x, d), goal, (previous - u0) / scale, rest)
+
+    def _resting(self, inputs: FloatArray) -> FloatArray:
+        """Resting inputs of each block, shape (blocks, m), from one target (m,) or one for each period (N, m)."""
+        if inputs.ndim == 1:
+            return np.tile(inputs, (self._shape[0], 1))
+        return np.asarray(np.add.reduceat(inputs, self._starts) / self._lengths[:, None])
 
     def _free(self, x: FloatArray, d: FloatArray) -> FloatArray:
         """Controlled outputs under resting inputs, shape (N, controlled), scaled, absolute."""
@@ -257,5 +266,5 @@ class DynamicOptimizer:
         off = free + self._hold @ last - goal
         by_output = (self._feedback @ off.T[:, :, None])[:, :, 0] * self._input_scale
         parts = {name: by_output[i] for i, name in self._tracked}
-        parts["resting inputs"] = self._input_scale * (self._toward_rest @ (rest - last))
+        parts["resting inputs"] = self._input_scale * np.einsum("ibj,bj->i", self._toward_rest, rest - last)
         return parts

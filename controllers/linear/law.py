@@ -87,6 +87,8 @@ class LinearLaw:
         )
         self._objective, self._surrogate = objective, surrogate
         self.decisions: Sequence[tuple[str, str, float]] = ()
+        #: what a user should be told
+        self.notices: tuple[str, ...] = ()
         controlled = {y.index: y for y in objective.outputs}
         self.inputs: Sequence[LawInput] = tuple(
             LawInput(u.name, u.unit, *given.bounds, given.max_move)
@@ -109,6 +111,7 @@ class LinearLaw:
         starts = np.concatenate([[0], self._ends[:-1]])
         self._block = np.minimum(np.searchsorted(np.cumsum(blocks), starts, side="right"), len(blocks) - 1)
         self._ends_s = self._ends * surrogate.period
+        self._periods: FloatArray = np.arange(1.0, steps + 1.0) * surrogate.period
         n = surrogate.a.shape[0] + disturbances.b.shape[1]
         self._n = n
         self._prediction = LinearPrediction(
@@ -174,6 +177,10 @@ class LinearLaw:
             for i, taken in enumerate(used)
         ]
 
+    def instants(self, time: float) -> FloatArray:  # noqa: ARG002 (the contract's signature)
+        """The ends of all periods of the horizon in s from now, shape (N,), see `ControlLaw.instants`."""
+        return self._periods
+
     def solve(
         self,
         time: float,  # noqa: ARG002 (a linear law does not know the time)
@@ -189,7 +196,8 @@ class LinearLaw:
         if not (np.isfinite(references).all() and np.isfinite(estimator.state).all()):
             return self._nothing(Outcome.NOT_FINITE, "a reference or the estimate is not finite")
         edges = self._edges(previous)
-        target = self._target.solve(estimator.d, references[self._references], relax, edges)
+        aim = self._target.solve if references.ndim == 1 else self._target.path
+        target = aim(estimator.d, references[self._references], relax, edges)
         if not target.converged:
             return self._nothing(Outcome.TARGET_FAILED, target.message)
         moves = self._dynamic.solve(estimator.x, estimator.d, previous, target, relax, edges)
@@ -204,8 +212,8 @@ class LinearLaw:
             self._ends_s,
             outputs,
             np.empty((0, len(self.outputs))),
-            target.inputs,
-            target.outputs,
+            np.atleast_2d(target.inputs)[-1],
+            np.atleast_2d(target.outputs)[-1],
             self._active(inputs, previous, outputs, edges),
             parts=moves.parts,
             message="converged after its time" if late else "",
@@ -214,8 +222,9 @@ class LinearLaw:
     def _nothing(self, outcome: Outcome, message: str, target: Target | None = None) -> Plan:
         m, p = len(self.inputs), len(self.outputs)
         empty = np.empty((0, p))
-        inputs, outputs = (np.full(m, math.nan), np.full(p, math.nan)) if target is None else (
-            target.inputs, target.outputs)  # fmt: skip
+        inputs, outputs = np.full(m, math.nan), np.full(p, math.nan)
+        if target is not None:
+            inputs, outputs = np.atleast_2d(target.inputs)[-1], np.atleast_2d(target.outputs)[-1]
         return Plan(outcome, np.empty((0, m)), np.empty(0), empty, empty, inputs, outputs, message=message)
 
     def spread(self, stages: npt.NDArray[np.intp]) -> FloatArray:
@@ -229,7 +238,8 @@ class LinearLaw:
     def backup(self, previous: FloatArray, references: FloatArray) -> FloatArray | None:
         """The first move where no constraint is heard, which is linear in the estimate; shape (m,)."""
         estimator = self.estimator
-        target = self._target.unconstrained(estimator.d, references[self._references])
+        present = references if references.ndim == 1 else references[:, 0]
+        target = self._target.unconstrained(estimator.d, present[self._references])
         parts = self._dynamic.first_move(estimator.x, estimator.d, previous, target)
         inputs = previous + sum(parts.values())
         return self.admissible(inputs, previous) if np.isfinite(inputs).all() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ class _LinearReader:
         ]
         controlled, manipulated = self._controlled(), self._manipulated()
         space, inputs = self.common.space, self.surrogate.inputs
-        return LinearLaw(
+        law = LinearLaw(
             self.surrogate,
             self._disturbances([m.output for m in measurements]),
             measurements,
@@ -108,6 +109,17 @@ class _LinearReader:
             if space is None
             else region_constraint(space, [u.name for u in inputs], [u.unit for u in inputs]),
         )
+        law.notices = self._changes()
+        return law
+
+    def _changes(self) -> tuple[str, ...]:
+        """What has changed at the plant since the surrogate was made."""
+        if "model_digest" not in self.surrogate.provenance:
+            return ()
+        from controllers.surrogates.files import changes_since
+
+        file = self.context.directory / Path(self.config.surrogate).expanduser()
+        return changes_since(self.surrogate.provenance, file)
 
     def _controlled(self) -> tuple[ControlledOutput, ...]:
         half = np.array([(u.max - u.min) / 2.0 for u in self.surrogate.inputs])

@@ -26,7 +26,10 @@ Edges = tuple[FloatArray, FloatArray]
 
 @dataclass(frozen=True)
 class Target:
-    """Steady inputs and outputs, absolute; to be used only where ``converged``."""
+    """Steady inputs (m,) and outputs (p,), absolute; to be used only where ``converged``.
+
+    Of a path of targets, one for each period of the horizon, shapes (N, m) and (N, p).
+    """
 
     inputs: FloatArray
     outputs: FloatArray
@@ -195,6 +198,23 @@ class TargetOptimizer:
         theta = answer.x[: self._k]
         inputs = u0 + scale * (u_free + self._u_theta @ theta)
         return Target(np.clip(inputs, o.low, o.high), y_free + self._y_theta @ theta, answer.converged, answer.message)
+
+    def path(self, d: FloatArray, references: FloatArray, relax: int = 4, edges: Edges | None = None) -> Target:
+        """A target for each period of the horizon, see `Target`.
+
+        Args:
+            d: shape (n_d,).
+            references: of the tracked outputs in their order, by period, shape (n_t, N).
+            relax: as of `solve`.
+            edges: as of `solve`.
+        """
+        targets: list[Target] = []
+        for k in range(references.shape[1]):
+            same = k > 0 and np.array_equal(references[:, k], references[:, k - 1])
+            targets.append(targets[-1] if same else self.solve(d, references[:, k], relax, edges))
+            if not targets[-1].converged:
+                return targets[-1]
+        return Target(np.array([t.inputs for t in targets]), np.array([t.outputs for t in targets]), True)
 
     def unconstrained(self, d: FloatArray, references: FloatArray) -> Target:
         """The target where no bound and no limit is heard: linear in both arguments, see `solve`; no solver."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from controllers.base import Wiring
 from controllers.design_space import DesignSpace
+from controllers.operation.enable import Enable
 from controllers.operation.rules import OperationRules
+from controllers.operation.schedule import ReferenceSchedule
 from cosim.component import FloatArray
 
 
@@ -70,6 +72,8 @@ class Border:
         space: the design space, for its margin.
         sizes: usual size of each output.
         labels: name of each output's ports.
+        schedules: for each of ``references`` what it will be, None where only its present value is known.
+        enable: what has to have held once before answers are in force.
     """
 
     period: float
@@ -88,3 +92,5 @@ class Border:
     sizes: FloatArray
     labels: list[str] = field(default_factory=list)
     operating_point: list[float] = field(default_factory=list)
+    schedules: Sequence[ReferenceSchedule | None] = ()
+    enable: Enable | None = None

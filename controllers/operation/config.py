@@ -37,9 +37,10 @@ class MeasurementConfig(Config):
 
 
 class ControlledConfig(Config):
-    """What an output is asked for."""
+    """What an output is asked for; with ``preview`` the plan knows the reference's changes to come."""
 
     reference: Quantity | None = None
+    preview: bool = False
     weight: float = Field(default=1.0, gt=0.0)
     limits: tuple[Quantity | None, Quantity | None] | None = None
     limit_weight: float = Field(default=100.0, gt=0.0)
@@ -63,7 +64,10 @@ class ManipulatedConfig(Config):
 
 
 class CommonConfig(Config):
-    """What the sections of all predictive controllers share, whatever their law."""
+    """What the sections of all predictive controllers share, whatever their law.
+
+    It drives from ``start_after`` on, once the condition ``enable`` has held.
+    """
 
     type: str = "mpc"
     period: Quantity | None = None
@@ -74,5 +78,6 @@ class CommonConfig(Config):
     manipulated: dict[str, ManipulatedConfig | None] = Field(default_factory=dict)
     estimate_after: Quantity = 0.0
     start_after: Quantity = 0.0
+    enable: str | None = None
     max_missed: int = Field(default=0, ge=0)
     operation: OperationConfig = Field(default_factory=OperationConfig)

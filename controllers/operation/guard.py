@@ -158,6 +158,10 @@ class GuardedLaw:
         reasons = self._follow(lambda: self.law.correct(values, fresh, ages), nothing, used)
         return reasons if len(reasons) == len(values) else nothing
 
+    def instants(self, time: float) -> FloatArray:
+        """See `ControlLaw`; none where the law has no answer."""
+        return np.asarray(self._here(lambda: self.law.instants(time), np.empty(0)), dtype=np.float64)
+
     def solve(
         self, time: float, previous: FloatArray, references: FloatArray, *, budget: float = math.inf, relax: int = 4
     ) -> Plan:

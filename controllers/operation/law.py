@@ -171,6 +171,12 @@ class ControlLaw(Protocol):
             ages: in periods, where it differs from the measurement's own delay (late laboratory values).
         """
 
+    def instants(self, time: float) -> FloatArray:
+        """Times (s from now) to which references by stage belong, shape (K,), at ``time`` (s).
+
+        It may be asked from another thread while a method computes.
+        """
+
     def solve(
         self, time: float, previous: FloatArray, references: FloatArray, *, budget: float = math.inf, relax: int = 4
     ) -> Plan:
@@ -179,7 +185,7 @@ class ControlLaw(Protocol):
         Args:
             time: of this execution in s.
             previous: inputs in force, from which moves are counted, shape (m,).
-            references: of the tracked outputs in their order, shape (n_t,).
+            references: of the tracked outputs in their order, shape (n_t,); or (n_t, K), see `instants`.
             budget: wall time in s; at its end the iterate at hand is the plan (`Outcome.OUT_OF_TIME`).
             relax: soft constraints of this rank and worse are left out (4: none are).
         """
@@ -188,7 +194,7 @@ class ControlLaw(Protocol):
         """Outputs at the ends of the stages, shape (K, p), from the present estimate under ``inputs`` (K, m)."""
 
     def backup(self, previous: FloatArray, references: FloatArray) -> FloatArray | None:
-        """Inputs by a linear law that needs no solver, shape (m,), or None where there is none."""
+        """Inputs by a linear law that needs no solver, shape (m,), or None; of references by stage the first count."""
 
     def admissible(self, inputs: FloatArray, previous: FloatArray) -> FloatArray:
         """The nearest inputs inside bounds, move limits and the design space's region, shape (m,).

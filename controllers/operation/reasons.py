@@ -65,7 +65,7 @@ RUNG_WORDS = {
 }
 REASON_WORDS = {
     StepReason.SOLVED: "solved",
-    StepReason.WAITING: "the estimate settles, until start_after",
+    StepReason.WAITING: "the estimate settles, until start_after and enable",
     StepReason.MEASUREMENT_MISSING: "a measurement that is needed is missing, or useless, for too long",
     StepReason.TARGET_FAILED: "no steady state was found for the references",
     StepReason.SOLVER_FAILED: "the solver found no plan",

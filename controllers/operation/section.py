@@ -22,8 +22,10 @@ from controllers.base import (
 from controllers.design_space.space import DesignSpace, Range
 from controllers.operation.border import Border, Channel, MeasuredChannel
 from controllers.operation.config import CommonConfig, ManipulatedConfig, MeasurementConfig
+from controllers.operation.enable import Enable
 from controllers.operation.labels import label_of, labels_of
 from controllers.operation.rules import OperationRules
+from controllers.operation.schedule import ReferenceSchedule
 from cosim.component import ControllerContext, FloatArray, Port
 from fmus.errors import GalenicError
 
@@ -141,6 +143,7 @@ class SectionReader:
         self._labels = labels_of([y.name for y in model.outputs])
         self._measured: list[MeasuredChannel] = []
         self._references: dict[int, Callable[[FloatArray], float]] = {}
+        self._schedules: dict[int, ReferenceSchedule] = {}
         self._controlled: list[int] = []
         self._fallbacks: list[Channel] = []
         self._targets: list[Channel] = []
@@ -270,6 +273,8 @@ class SectionReader:
                     context,
                     (*key, "reference"),
                 )
+            if entry.preview:
+                self._schedules[index] = ReferenceSchedule.read(entry.reference, y.unit, context, (*key, "preview"))
             tracked = entry.reference is not None
             result.append(ControlledRead(index, tracked, entry.weight, limits, entry.limit_weight, entry.rank, scale))
         return result
@@ -344,6 +349,8 @@ class SectionReader:
             sizes=self.sizes,
             labels=self._labels,
             operating_point=[y.operating_point for y in self.model.outputs],
+            schedules=[self._schedules.get(i) for i in sorted(self._references)],
+            enable=None if config.enable is None else Enable.read(config.enable, self.wiring, context),
         )
 
 

@@ -18,6 +18,7 @@ from controllers.operation.guard import GuardedLaw
 from controllers.operation.ladder import Answer, Ladder
 from controllers.operation.law import ControlLaw, Plan
 from controllers.operation.reasons import Mode, Rung, StepReason
+from controllers.operation.schedule import by_stage
 from cosim.component import FloatArray
 
 #: A reference further from the operating point than this many times the output's size is none.
@@ -95,6 +96,7 @@ class Shell:
         self._applied: FloatArray | None = None
         self._running = False
         self._ready_at = math.inf
+        self._enabled = False
         tracked = [i for i, y in enumerate(law.outputs) if y.tracked]
         middle = np.array([border.operating_point[i] for i in tracked], dtype=np.float64)
         reach = _FAR * np.array([border.sizes[i] for i in tracked], dtype=np.float64)
@@ -147,7 +149,7 @@ class Shell:
             return self._passive(time, previous, loops, reason)
         lost = self._estimate(time, previous, port_values)
         held = self._refer(references)
-        if time < self._ready_at - 1e-9:
+        if time < self._ready_at - 1e-9 or not self._enable(time, port_values):
             return self._passive(time, previous, loops, StepReason.WAITING)
         missing = self.checks.missing(time)
         answer = self._answer(time, previous, loops, lost, until)
@@ -173,7 +175,7 @@ class Shell:
         self.ladder.in_safe_state = False
         self.ladder.begin_again()
         if mode is Mode.OFF:
-            self._running = False
+            self._running = self._enabled = False
 
     def _estimate(self, time: float, previous: FloatArray, port_values: FloatArray) -> bool:
         """Follow what was applied and what arrived; whether the estimate was lost."""
@@ -201,6 +203,13 @@ class Shell:
             lost = True
         return lost
 
+    def _enable(self, time: float, port_values: FloatArray) -> bool:
+        """Whether what it waits for has held once."""
+        if not self._enabled:
+            condition = self._border.enable
+            self._enabled = condition is None or condition.holds(time, port_values)
+        return self._enabled
+
     def _refer(self, references: FloatArray) -> bool:
         """Keep references that make sense; whether one had to be replaced by the last one that did."""
         usable = (references >= self._low_reference) & (references <= self._high_reference)
@@ -208,7 +217,7 @@ class Shell:
         return not bool(usable.all())
 
     def _answer(self, time: float, previous: FloatArray, loops: FloatArray, lost: bool, until: float) -> Answer:
-        ladder, references = self.ladder, self._references
+        ladder, references = self.ladder, self._ahead(time)
         if lost:
             return ladder.backup(previous, references, loops, StepReason.ESTIMATE_LOST)
         if not np.isfinite(references).all():
@@ -219,6 +228,14 @@ class Shell:
         if self.law.error and answer.reason is StepReason.SOLVER_FAILED:
             return _because(answer, StepReason.LAW_RAISED)
         return answer
+
+    def _ahead(self, time: float) -> FloatArray:
+        """References as the law takes them: (n_t,), or by stage (n_t, K) where some are known in advance."""
+        schedules = self._border.schedules
+        if not any(schedules):
+            return self._references
+        times = time + self.law.instants(time)
+        return by_stage(schedules, self._references, times, self._low_reference, self._high_reference)
 
     def _passive(self, time: float, previous: FloatArray, loops: FloatArray, reason: StepReason) -> Step:
         """The loops below are in force and nothing is computed."""
@@ -282,6 +299,7 @@ class Shell:
             "applied": None if self._applied is None else self._applied.copy(),
             "asked": int(self._asked),
             "ready_at": self._ready_at,
+            "enabled": self._enabled,
             "references": self._references.copy(),
             "failures": self.failures,
             "missed_deadlines": self.missed_deadlines,
@@ -296,6 +314,7 @@ class Shell:
         """Go on from what `snapshot` gave."""
         self._running, self._applied = snapshot["running"], snapshot["applied"]
         self._asked, self._ready_at = Mode(snapshot["asked"]), snapshot["ready_at"]
+        self._enabled = snapshot["enabled"]
         self._references = snapshot["references"]
         self.failures, self.missed_deadlines = snapshot["failures"], snapshot["missed_deadlines"]
         self.checks.recall(snapshot["checks"])

@@ -20,7 +20,7 @@ from controllers.base import (
     port_of,
     quantity,
 )
-from cosim.component import ControllerContext, Port
+from cosim.component import ControllerContext, Port, Schedule
 
 
 class RecipeConfig(Config):
@@ -81,6 +81,11 @@ class RecipeController(SampledController):
             if target not in c.profiles:
                 raise context.error(("units", target), f"there is no profile '{target}'", "add it to 'profiles'")
         return cls(name, period_of(c.period, context), wiring, profiles)
+
+    def schedule(self, output: str) -> Schedule | None:
+        """When a profile will be what, see `cosim.component.Scheduled`."""
+        names = [port.name for port in self.outputs]
+        return self._profiles[names.index(output)] if output in names else None
 
     def do_step(self, communication_point: float, step_size: float) -> None:  # noqa: ARG002 (the contract's signature)
         """One execution at ``communication_point`` (s)."""

@@ -54,20 +54,29 @@ def load_model(file: Path | str, *, check: bool = True) -> SurrogateModel:
 
 def _notices(model: SurrogateModel, source: Source) -> tuple[str, ...]:
     """What has changed since the training."""
-    found = model.provenance
-    known = found.get("model_digest")
+    if model.kind != "mechanistic":
+        return changes_since(model.provenance, source.file)
+    if model.provenance.get("model_digest") in (None, model.digest):
+        return ()
+    return (
+        "the scenario's model has changed since this surrogate was validated: its equations follow, the errors"
+        " that its file tells do not; 'galenic identify' again",
+    )
+
+
+def changes_since(provenance: Mapping[str, Any], surrogate: Path | None) -> tuple[str, ...]:
+    """What has changed at the plant since a surrogate was trained; nothing where its file does not tell what it was.
+
+    Args:
+        provenance: of the surrogate.
+        surrogate: its file, which the scenario's path is relative to.
+    """
+    known = provenance.get("model_digest")
     if known is None:
         return ()
-    if model.kind == "mechanistic":
-        if known == model.digest:
-            return ()
-        return (
-            "the scenario's model has changed since this surrogate was validated: its equations follow, the errors"
-            " that its file tells do not; 'galenic identify' again",
-        )
-    file = (source.file.parent if source.file is not None else Path()) / str(found.get("scenario_file", ""))
+    file = (surrogate.parent if surrogate is not None else Path()) / str(provenance.get("scenario_file", ""))
     if not file.is_file():
-        return (f"the scenario '{found.get('scenario_file')}' that this surrogate is of is not there any more",)
+        return (f"the scenario '{provenance.get('scenario_file')}' that this surrogate is of is not there any more",)
     try:
         now = digest_of(load_scenario(file))
     except GalenicError as error:

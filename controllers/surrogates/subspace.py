@@ -34,10 +34,12 @@ from fmus.errors import GalenicError
 _NOTHING = 1e-6
 #: An order is good enough whose error is within so much of the least.
 _NEARLY = 1.05
+#: Orders that are tried, the higher ones further apart.
+_ORDERS = (*range(1, 13), *range(14, 25, 2), *range(28, 49, 4))
 #: Depth of the Hankel matrices: so much beyond the dead times that stay, in samples, and the least that is of use.
 _DEPTH, _SHALLOW = 30, 4
 #: Columns for each row of the Hankel matrices, at least.
-_COLUMNS = 2
+_COLUMNS = 1.2
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def fit(
     outputs: Sequence[FloatArray],
     integrating: Sequence[bool],
     dead_times: Sequence[Sequence[int]],
-    max_order: int = 24,
+    max_order: int = _ORDERS[-1],
 ) -> SubspaceModel:
     """One model of all outputs.
 
@@ -105,14 +107,14 @@ def fit(
     depth = data.depth(_DEPTH + int((late - common).max(initial=0)))
     shown, hidden = data.split(max(1, len(inputs) // 4))
     gamma, _ = shown.observability(depth, max_order)
-    errors = []
-    for order in range(1, gamma.shape[1] + 1):
+    errors: dict[int, float] = {}
+    for order in (n for n in _ORDERS if n <= gamma.shape[1]):
         a, c = shown.dynamics(gamma, order)
-        errors.append(hidden.error(a, shown.input_matrix(a, c), c))
-    least = min(errors)
+        errors[order] = hidden.error(a, shown.input_matrix(a, c), c)
+    least = min(errors.values())
     if not math.isfinite(least):
         raise GalenicError("no order stays finite in free simulation", cure="lengthen 'duration', or do more 'runs'")
-    order = next(n for n, error in enumerate(errors, 1) if error <= _NEARLY * least)
+    order = next(n for n, error in errors.items() if error <= _NEARLY * least)
     gamma, values = data.observability(depth, max_order)
     a, c = data.dynamics(gamma, order)
     b = data.input_matrix(a, c)

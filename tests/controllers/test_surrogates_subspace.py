@@ -78,7 +78,7 @@ def test_dead_times_are_estimated_and_the_state_space_is_the_smallest() -> None:
 
 def test_noise_does_not_bend_the_responses() -> None:
     inputs, outputs = runs((400, 400, 400, 400), noise=0.1)
-    model = subspace.fit(inputs, outputs, INTEGRATING, [LATE] * 3)
+    model = subspace.fit(inputs, outputs, INTEGRATING, [LATE] * 3, max_order=10)
     assert model.order <= 4
     response, true = model.step_response(100), true_steps(100)
     size = np.abs(true).max(axis=(0, 2))
