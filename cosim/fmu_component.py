@@ -41,7 +41,6 @@ class FmuComponent(FmuLife):
         inputs, outputs: what can be connected.
         can: what the FMU says that it can do.
         feedthrough: for each output's place the places of the inputs on which it depends at the same instant.
-        initial_feedthrough: the same in initialisation mode.
         accesses_in, accesses_out: the native calls behind `set_inputs` and `get_outputs`; from `instantiate` on.
         native: how a native loop may step it; from `instantiate` on, None where Python has to do it.
         instance: the native instance; from `instantiate` on.

@@ -5,7 +5,7 @@ Everything that can be wrong with a connection is found here, before anything ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cosim.assembly import difference
@@ -42,9 +42,16 @@ class Wiring:
         self.inputs: dict[str, dict[str, Port]] = {}
         self.outputs: dict[str, dict[str, Port]] = {}
         self.links: dict[str, Link] = {}
+        self._why_not: dict[str, Callable[[str], str | None]] = {}
 
-    def add(self, component: Ported) -> None:
-        """Make a component's ports known."""
+    def add(self, component: Ported, why_not: Callable[[str], str | None] = lambda _: None) -> None:
+        """Make a component's ports known.
+
+        Args:
+            component: with its ports.
+            why_not: tells of a variable that is no port why it is none; None where there is no such variable.
+        """
+        self._why_not[component.name] = why_not
         self.inputs[component.name] = {port.name: port for port in component.inputs}
         self.outputs[component.name] = {port.name: port for port in component.outputs}
 
@@ -221,7 +228,9 @@ class Wiring:
         return name, variable
 
     def _unknown(self, name: str, variable: str, known: Iterable[str], path: KeyPath) -> GalenicError:
-        return self._scenario.error(path, f"'{name}' has no variable '{variable}'", nearest(variable, known))
+        reason = self._why_not[name](variable)
+        message = f"'{name}' has no variable '{variable}'" if reason is None else f"'{name}': {reason}"
+        return self._scenario.error(path, message, nearest(variable, known))
 
     def _not_an(self, direction: str, name: str, variable: str, path: KeyPath) -> GalenicError:
         """The error for a variable that is not of the direction that its side of the arrow needs."""

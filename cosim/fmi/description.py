@@ -112,9 +112,7 @@ class Capabilities:
         directional_derivative: differentiate.
         once_per_process: it allows one instance in a process.
         variable_step: it takes communication steps of any size.
-        fixed_step: its internal step in s, if it tells one.
         event_mode: it lets the master handle its events (FMI 3.0 Co-Simulation).
-        execution_tool: it needs another program to run.
     """
 
     save_state: bool = False
@@ -122,9 +120,7 @@ class Capabilities:
     directional_derivative: bool = False
     once_per_process: bool = False
     variable_step: bool = True
-    fixed_step: float | None = None
     event_mode: bool = False
-    execution_tool: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,6 @@ class Description:
         indicators: number of event indicators.
         dependencies: for each output with an entry in the model structure, by name, the names of the variables on
             which it depends directly; None: on all.
-        initial_dependencies: the same while it initialises.
         tolerance: that of the default experiment, or None.
     """
 
@@ -155,7 +150,6 @@ class Description:
     states: int = 0
     indicators: int = 0
     dependencies: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
-    initial_dependencies: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     tolerance: float | None = None
 
     @cached_property
@@ -215,7 +209,6 @@ def describe(
         states=sum(variables[u.variable.name].size for u in described.derivatives),
         indicators=_indicators(described, variables),
         dependencies=_dependencies(described.outputs),
-        initial_dependencies=_dependencies(described.initialUnknowns),
         tolerance=_number(getattr(described.defaultExperiment, "tolerance", None)),
     )
 
@@ -300,16 +293,13 @@ def _capabilities(said: Mapping[str, str], interface: Interface) -> Capabilities
     def claims(*names: str) -> bool:
         return any(said.get(name) in {"true", "1"} for name in names)
 
-    fixed = _number(said.get("fixedInternalStepSize"))
     return Capabilities(
         save_state=claims("canGetAndSetFMUstate", "canGetAndSetFMUState"),
         serialize_state=claims("canSerializeFMUstate", "canSerializeFMUState"),
         directional_derivative=claims("providesDirectionalDerivative", "providesDirectionalDerivatives"),
         once_per_process=claims("canBeInstantiatedOnlyOncePerProcess"),
         variable_step=interface == MODEL_EXCHANGE or claims("canHandleVariableCommunicationStepSize"),
-        fixed_step=fixed if fixed and fixed > 0.0 else None,
         event_mode=claims("hasEventMode"),
-        execution_tool=claims("needsExecutionTool"),
     )
 
 

@@ -10,9 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-
-from cosim.component import FloatArray
 from cosim.fmi.access import Access, NativeStep
 from cosim.fmi.description import CO_SIMULATION, Interface, Value
 from cosim.fmi.exchange import STOPPED, TERMINATED, Exchange
@@ -47,8 +44,6 @@ class FmuLife(FmuVariables):
     ) -> None:
         super().__init__(name, archive, values, locate, interface)
         self.event_mode = event_mode and self.can.event_mode and self.interface == CO_SIMULATION
-        self.input_values = np.array([port.start or 0.0 for port in self.inputs])
-        self.output_values = np.zeros(len(self.outputs))
         self.accesses_in: list[Access] = []
         self.accesses_out: list[Access] = []
         self.native: NativeStep | None = None
@@ -61,11 +56,6 @@ class FmuLife(FmuVariables):
         self._time = 0.0
         self._initialized = False
         self._keep_states = False
-
-    def bind(self, input_values: FloatArray, output_values: FloatArray) -> None:
-        """Work on these arrays; the start values move into them."""
-        input_values[:] = self.input_values
-        self.input_values, self.output_values = input_values, output_values
 
     @property
     def stops_at_events(self) -> bool:

@@ -53,7 +53,7 @@ class ModelExchange:
             self._count = instance.description.states
             self._indicators = instance.description.indicators
         self._states, self._nominals = np.zeros(self._count), np.ones(self._count)
-        self._z, self._z_between = np.zeros(self._indicators), np.zeros(self._indicators)
+        self._z = np.zeros(self._indicators)
         self._signs = np.zeros(self._indicators, np.bool_)
         self._set_states, self._set_time = instance.function("SetContinuousStates"), instance.function("SetTime")
         self._get_derivatives = instance.function("GetContinuousStateDerivatives")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from cosim.component import Kind, Port
+import numpy as np
+
+from cosim.component import FloatArray, Kind, Port
 from cosim.fmi.access import in_order
 from cosim.fmi.description import REALS, Interface, Value, Variable, describe
 from cosim.fmi.feedthrough import feedthrough
@@ -48,10 +50,16 @@ class FmuVariables:
         self.output_variables = self._connectable("output")
         self.inputs = self._ports(self.input_variables)
         self.outputs = self._ports(self.output_variables)
-        always, at_start = self.description.dependencies, self.description.initial_dependencies
+        always = self.description.dependencies
         self.feedthrough = feedthrough(self.output_variables, self.input_variables, always)
         self.feedthrough_declared = all(always.get(v.name) is not None for v in self.output_variables)
-        self.initial_feedthrough = feedthrough(self.output_variables, self.input_variables, {**always, **at_start})
+        self.input_values: FloatArray = np.array([port.start or 0.0 for port in self.inputs])
+        self.output_values: FloatArray = np.zeros(len(self.outputs))
+
+    def bind(self, input_values: FloatArray, output_values: FloatArray) -> None:
+        """Work on these arrays; the start values move into them."""
+        input_values[:] = self.input_values
+        self.input_values, self.output_values = input_values, output_values
 
     @property
     def can_save_state(self) -> bool:
@@ -77,11 +85,6 @@ class FmuVariables:
     def can_variable_step(self) -> bool:
         """Whether the FMU takes communication steps of any size."""
         return self.can.variable_step
-
-    @property
-    def fixed_step_size(self) -> float | None:
-        """The FMU's internal step in s, if it tells one: communication steps should be multiples of it."""
-        return self.can.fixed_step
 
     def variable(self, name: str) -> Port:
         """Any numeric scalar of the FMU as a port, whatever its causality. Raises KeyError."""

@@ -58,8 +58,6 @@ class IsolatedComponent(FmuVariables):
         super().__init__(name, archive, values, locate, interface)
         self._options = {"interface": interface, "event_mode": event_mode}
         self._limit = TIME_LIMIT if time_limit is None else time_limit
-        self.input_values = np.array([port.start or 0.0 for port in self.inputs])
-        self.output_values = np.zeros(len(self.outputs))
         self._worker: Worker | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._shared: Path | None = None
@@ -67,11 +65,6 @@ class IsolatedComponent(FmuVariables):
         self.accesses_in: list[Any] = []
         self.accesses_out: list[Any] = []
         self._time = 0.0
-
-    def bind(self, input_values: FloatArray, output_values: FloatArray) -> None:
-        """Work on these arrays; the start values move into them."""
-        input_values[:] = self.input_values
-        self.input_values, self.output_values = input_values, output_values
 
     def initialize(self, start_time: float) -> None:
         """`instantiate`, `exit_initialization`, `get_outputs`."""

@@ -33,7 +33,6 @@ from fmus.quantity import conversion
 #: Type of the annotation that names what SSP has no words for, and where it is kept.
 ANNOTATION = "galenic.scenario"
 KEPT = "resources/galenic"
-SUFFIXES = (".ssp", ".ssd")
 _INTERFACES: dict[str, str] = {tag: name for name, tag in TAGS.items()}
 _STEPS = 500  # of a run whose file says nothing about steps
 _CLOSE = 1e-12

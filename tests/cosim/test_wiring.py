@@ -45,6 +45,7 @@ def refused(scenario, body: str, line: int, *parts: str) -> None:
         ("a.y -> force.u", ["'a.y' in 1 cannot drive 'force.u' in kN"]),
         ("a.y -> many.in", ["joins one variable and a group"]),
         ("a -> b", ["'a' is not a signal"]),
+        ("a.gain -> b.u", ["'a': 'gain' is a parameter, neither an input nor an output", "known names: y"]),
     ],
 )
 def test_a_connection_that_cannot_be_is_refused_with_its_line(scenario, connection, parts):
