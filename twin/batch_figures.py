@@ -48,14 +48,11 @@ def draw_batch_calibration(c: BatchCalibration, file: str | Path) -> Path:
         style_axis(axes[2], "change of the force [%]", "change of the strength [%]", "From batch to batch of a set-up")
         for axis in axes:
             axis.legend(fontsize=7.5, frameon=False)
-        figure.suptitle(
+        title = (
             f"Product {c.product}: {len(c.batches)} batches calibrate, {len(c.held_back)} later ones are held back; "
-            f"model dF/d fill {fill.model:.1f} kN/mm",
-            fontsize=10.5,
-            x=0.01,
-            ha="left",
+            f"model dF/d fill {fill.model:.1f} kN/mm"
         )
-        return save_figure(figure, Path(file))
+        return save_figure(figure, title, file)
     finally:
         plt.close(figure)
 
@@ -79,8 +76,7 @@ def draw_batch_replay(replay: BatchReplay, file: str | Path) -> Path:
             _draw_errors(figure.add_subplot(grid[row, 2]), replay, quantity, unit)
         batches = replay.predictions.batch.nunique()
         unseen = "that the calibration did not see" if not replay.seen else f"; {len(replay.seen)} were seen"
-        figure.suptitle(f"Product {replay.product}: {batches} batches {unseen}", fontsize=10.5, x=0.01, ha="left")
-        return save_figure(figure, Path(file))
+        return save_figure(figure, f"Product {replay.product}: {batches} batches {unseen}", file)
     finally:
         plt.close(figure)
 

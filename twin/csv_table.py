@@ -45,16 +45,15 @@ class CsvTable:
             )
         return self.columns[column]
 
-    def numbers(self, column: str, *, minimum: float | None = 0.0, blank: bool = True) -> FloatArray:
-        """A column as numbers, shape (rows,); blank cells become NaN.
+    def numbers(self, column: str, *, blank: bool = True) -> FloatArray:
+        """A column of numbers that are not negative, shape (rows,); blank cells become NaN.
 
         Args:
             column: its name.
-            minimum: the smallest value that makes sense, or None.
             blank: whether a cell may be empty.
 
         Raises:
-            GalenicError: text in a number, an infinite number, a value below ``minimum``, a blank where none may be.
+            GalenicError: text in a number, an infinite or negative number, a blank where none may be.
         """
         cells = self.text(column)
         values = np.array([_number(cell) for cell in cells], dtype=float)
@@ -65,17 +64,16 @@ class CsvTable:
                     raise self.error(int(row), column, "the cell is empty", "fill it in or remove the row")
                 continue
             raise self.error(int(row), column, f"'{_shown(cell)}' is not a finite number", _number_cure(cell))
-        if minimum is not None:
-            low = np.flatnonzero(values < minimum)
-            if low.size:
-                first = int(low[0])
-                cure = "check the sensor's scaling and sign, then correct or remove the row"
-                raise self.error(first, column, f"{values[first]:g} is below {minimum:g}", cure)
+        low = np.flatnonzero(values < 0.0)
+        if low.size:
+            first = int(low[0])
+            cure = "check the sensor's scaling and sign, then correct or remove the row"
+            raise self.error(first, column, f"{values[first]:g} is below 0", cure)
         return values
 
-    def integers(self, column: str, *, blank: bool = False) -> FloatArray:
-        """A column of whole numbers that are not negative; raises like `numbers`."""
-        values = self.numbers(column, blank=blank)
+    def integers(self, column: str) -> FloatArray:
+        """A column of whole numbers without blanks; raises like `numbers`."""
+        values = self.numbers(column, blank=False)
         odd = np.flatnonzero(np.isfinite(values) & ((values % 1 != 0) | (values > 2**52)))
         if odd.size:
             row = int(odd[0])

@@ -131,11 +131,9 @@ def _statistic(table: CsvTable, like: LotStatistic) -> LotStatistic:
     )
 
 
-def compare_lot_statistics(
-    found: Sequence[LotStatistic], reference: Sequence[LotStatistic] | None = None
-) -> list[LotComparison]:
-    """Recomputed statistics beside the reference's, matched by column."""
-    known = {r.column: r for r in (reference_statistics() if reference is None else reference)}
+def compare_lot_statistics(found: Sequence[LotStatistic]) -> list[LotComparison]:
+    """Recomputed statistics beside those of `reference_statistics`, matched by column."""
+    known = {r.column: r for r in reference_statistics()}
     rows = []
     for statistic in found:
         other = known[statistic.column]

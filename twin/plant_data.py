@@ -294,13 +294,13 @@ def read_laboratory(laboratory: str | Path, process: str | Path, product: int) -
     return frame.drop(columns="code")
 
 
-def month(table: CsvTable, row: int, column: str = "start") -> pd.Timestamp:
-    """A cell such as ``maj.19`` as the first day of that month. Raises GalenicError."""
-    cell = table.text(column)[row]
+def month(table: CsvTable, row: int) -> pd.Timestamp:
+    """A cell of the column ``start`` such as ``maj.19`` as the first day of that month. Raises GalenicError."""
+    cell = table.text("start")[row]
     name, _, year = cell.partition(".")
     if name.lower() not in _MONTHS or not (year.isascii() and year.isdigit() and len(year) == 2):
         cure = f"write month.year with one of {', '.join(_MONTHS)}, such as maj.19"
-        raise table.error(row, column, f"'{cell[:30]}' is not a month and a year", cure)
+        raise table.error(row, "start", f"'{cell[:30]}' is not a month and a year", cure)
     return pd.Timestamp(2000 + int(year), _MONTHS[name.lower()], 1)
 
 

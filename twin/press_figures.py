@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,15 +43,12 @@ def draw_calibration(calibration: PressCalibration, file: str | Path) -> Path:
         ):
             _draw_residuals(figure.add_subplot(grid[1, 3 * number : 3 * number + 3]), steps, column, label)
         r = calibration.residuals
-        figure.suptitle(
+        title = (
             f"Tablet press, product {calibration.product}: {r.count} start-up plateaus of "
             f"{steps.batch.nunique()} batches; RMSE {r.rmse:.2f}, robust sd {r.robust_sd:.2f}, bias {r.bias:+.2f} kN\n"
-            "predictions with the density of each run estimated from the same data: fitted, not forecast",
-            fontsize=10.5,
-            x=0.01,
-            ha="left",
+            "predictions with the density of each run estimated from the same data: fitted, not forecast"
         )
-        return save_figure(figure, Path(file))
+        return save_figure(figure, title, file)
     finally:
         plt.close(figure)
 
@@ -99,9 +95,9 @@ def _draw_residuals(axis: Axes, steps: pd.DataFrame, column: str, label: str) ->
                     bbox_to_anchor=(1.0, 0.5))  # fmt: skip
 
 
-def draw_replay(replay: Replay, file: str | Path, batches: Sequence[int] | None = None) -> Path:
-    """Measured and predicted force of some batches over time, and the errors' distribution; writes a PNG."""
-    shown = list(batches or replay.traces)[:_MOST_TRACES]
+def draw_replay(replay: Replay, file: str | Path) -> Path:
+    """Measured and predicted force of the first batches over time, and the errors' distribution; writes a PNG."""
+    shown = list(replay.traces)[:_MOST_TRACES]
     heights = [1.0] * len(shown) + [1.35]
     figure = plt.figure(figsize=(11.0, 1.9 * sum(heights) + 0.9), layout="constrained")
     try:
@@ -114,13 +110,8 @@ def draw_replay(replay: Replay, file: str | Path, batches: Sequence[int] | None 
         unseen = (
             "batches that the calibration did not see" if not replay.seen else f"seen by calibration: {replay.seen}"
         )
-        figure.suptitle(
-            f"Replay of the press FMU, product {replay.product}: {len(replay.traces)} recorded batches ({unseen})",
-            fontsize=10.5,
-            x=0.01,
-            ha="left",
-        )
-        return save_figure(figure, Path(file))
+        title = f"Replay of the press FMU, product {replay.product}: {len(replay.traces)} recorded batches ({unseen})"
+        return save_figure(figure, title, file)
     finally:
         plt.close(figure)
 
@@ -210,8 +201,10 @@ def style_axis(axis: Axes, x: str, y: str, title: str) -> None:
         axis.spines[side].set_visible(False)
 
 
-def save_figure(figure: Figure, file: Path) -> Path:
-    """Write a PNG, whole or not at all, and return its path."""
+def save_figure(figure: Figure, title: str, file: str | Path) -> Path:
+    """Put the title above a figure, write it as a PNG, whole or not at all, and return its path."""
+    figure.suptitle(title, fontsize=10.5, x=0.01, ha="left")
+    file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.part")
     figure.savefig(temporary, dpi=150, format="png")

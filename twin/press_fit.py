@@ -8,7 +8,7 @@ the level; the measured gains hold the slopes. All derivatives are CasADi's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -85,7 +85,6 @@ class PressFit:
         predicted: force of each plateau with its batch's and run's density, kN.
         predicted_batch: with its batch's density only.
         predicted_mean: with the common density of all start-ups.
-        batch_effect, run_effect: log densities.
         startup_shift: common log density of start-up over production.
     """
 
@@ -94,8 +93,6 @@ class PressFit:
     predicted: FloatArray
     predicted_batch: FloatArray
     predicted_mean: FloatArray
-    batch_effect: dict[int, float] = field(default_factory=dict)
-    run_effect: dict[int, float] = field(default_factory=dict)
     startup_shift: float = 0.0
 
 
@@ -145,12 +142,12 @@ class _Problem:
     def __init__(self, function: PressFunction, data: FitData, weights: FitWeights) -> None:
         self._f, self._d, self._w = function, data, weights
         steps, production = data.steps, data.production
-        self._batches = sorted(set(steps.batch) | set(production.index))
-        self._runs = sorted(set(steps.run))
-        place = {b: i for i, b in enumerate(self._batches)}
-        nf, nb, nr, npr = len(function.free), len(self._batches), len(self._runs), len(production)
+        batch_numbers = sorted(set(steps.batch) | set(production.index))
+        runs = sorted(set(steps.run))
+        place = {b: i for i, b in enumerate(batch_numbers)}
+        nf, nb, nr, npr = len(function.free), len(batch_numbers), len(runs), len(production)
         self._step_batch = nf + np.array([place[b] for b in steps.batch])
-        run_place = {r: i for i, r in enumerate(self._runs)}
+        run_place = {r: i for i, r in enumerate(runs)}
         self._step_run = nf + nb + np.array([run_place[r] for r in steps.run])
         self._production_batch = nf + np.array([place[b] for b in production.index])
         self._production_own = nf + nb + nr + np.arange(npr)
@@ -262,7 +259,5 @@ class _Problem:
             predicted=self._at(steps, mean + batch + run, v)[0],
             predicted_batch=self._at(steps, mean + batch, v)[0],
             predicted_mean=self._at(steps, mean, v)[0],
-            batch_effect={int(b): float(v[self._nf + i]) for i, b in enumerate(self._batches)},
-            run_effect={int(r): float(v[self._nf + self._nb + i]) for i, r in enumerate(self._runs)},
             startup_shift=shift,
         )

@@ -6,7 +6,7 @@ all tablets go to waste, the loop is open and the operator moves fill depth and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -227,19 +227,13 @@ def estimate_gains(moves: pd.DataFrame, columns: Sequence[str] = ("fill", "gap")
     return np.asarray(result.x, dtype=float)
 
 
-def measure_gains(
-    steps: pd.DataFrame,
-    resamples: int = 1000,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> MeasuredGains | None:
+def measure_gains(steps: pd.DataFrame, resamples: int = 1000, seed: int = 0) -> MeasuredGains | None:
     """Gains with a bootstrap over batches; None where there are too few moves to tell.
 
     Args:
         steps: frame of `plateaus`.
         resamples: bootstrap resamples.
         seed: of the resampling.
-        progress: called with (done, total).
     """
     moves = force_moves(steps)
     if len(moves) < _MIN_MOVES or np.linalg.matrix_rank(moves[["fill", "gap"]].to_numpy()) < 2:
@@ -248,12 +242,10 @@ def measure_gains(
     groups = [group for _, group in moves.groupby("batch")]
     rng = np.random.default_rng(seed)
     drawn = []
-    for number in range(resamples):
+    for _ in range(resamples):
         sample = pd.concat([groups[i] for i in rng.integers(len(groups), size=len(groups))])
         if np.linalg.matrix_rank(sample[["fill", "gap"]].to_numpy()) == 2:
             drawn.append(estimate_gains(sample))
-        if progress is not None:
-            progress(number + 1, resamples)
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0) if drawn else (np.full(2, np.nan), np.full(2, np.nan))
     return MeasuredGains(
         float(best[0]),
