@@ -4,8 +4,8 @@ r"""Linear models from excited runs by a subspace method: one state space of all
 
 1. Dead times that an input has towards every output are taken out of it. Past inputs and outputs and future outputs of
    all runs become block Hankel matrices; what the past tells of the future, with the future inputs projected out by an
-   LQ factorisation, spans the observability matrix (PO-MOESP, Verhaegen 1994). Its singular values say how many states
-   there may be.
+   LQ factorisation, spans the observability matrix (PO-MOESP, Verhaegen 1994). As many states there may be as it has
+   singular values before they level out.
 2. A and C follow from the shift invariance of that matrix; modes outside the unit circle are moved inside it.
 3. B is the least-squares solution for the free simulation of whole runs, which is linear in B where A and C are known.
    Runs begin at rest, so no start is estimated.
@@ -30,8 +30,9 @@ from controllers.surrogates.realization import stabilized
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
-#: Singular values below this share of the largest are no states.
-_NOTHING = 1e-6
+#: Singular values below this share of the largest are no states, nor are those that do not stand out from what follows:
+#: by this factor from the median of so many that come next.
+_NOTHING, _STANDS_OUT, _FOLLOWING = 1e-6, 1.25, 24
 #: An order is good enough whose error is within so much of the least.
 _NEARLY = 1.05
 #: Orders that are tried, the higher ones further apart.
@@ -174,7 +175,7 @@ class _Data:
         factor = qr(np.vstack([known, past, future]).T, mode="r")[0].T
         between = slice(len(known), len(known) + len(past))
         left, values, _ = np.linalg.svd(factor[between.stop :, between], full_matrices=False)
-        count = max(1, int((values[:most] > _NOTHING * values[0]).sum()))
+        count = _states(values[: most + _FOLLOWING], most)
         return left[:, :count] * np.sqrt(values[:count]), values / values[0]
 
     def dynamics(self, gamma: FloatArray, order: int) -> tuple[FloatArray, FloatArray]:
@@ -217,6 +218,15 @@ class _Data:
             x = a @ x + enters
         result[-1] = c @ x
         return _summed(result, self.integrating)
+
+
+def _states(values: FloatArray, most: int) -> int:
+    """How many singular values, the largest first, come before the first that stands for no state."""
+    for n in range(1, min(most, len(values) - 1) + 1):
+        following = values[n + 1 : n + 1 + _FOLLOWING]
+        if values[n] <= _NOTHING * values[0] or (len(following) and values[n] <= _STANDS_OUT * np.median(following)):
+            return n
+    return min(most, len(values))
 
 
 def _size(values: FloatArray) -> FloatArray:
