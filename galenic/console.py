@@ -33,7 +33,7 @@ def messages() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def show_error(error: GalenicError, console: Console | None = None) -> None:
+def show_error(error: GalenicError) -> None:
     """Print an error on one screen: where, what, the source line, the cure."""
     parts: list[RenderableType] = []
     if error.file is not None:
@@ -44,10 +44,10 @@ def show_error(error: GalenicError, console: Console | None = None) -> None:
         parts += [Text(), quote]
     if error.cure:
         parts += [Text(), Text.assemble(("Cure: ", "bold green"), error.cure[:1].upper() + error.cure[1:])]
-    (console or messages()).print(Panel(Group(*parts), title="Error", title_align="left", border_style="red"))
+    messages().print(Panel(Group(*parts), title="Error", title_align="left", border_style="red"))
 
 
-def show_bug(error: BaseException, console: Console | None = None) -> None:
+def show_bug(error: BaseException) -> None:
     """Print what a defect of Galenic, not of the user's input, says."""
     first = (str(error).splitlines() or [""])[0]
     text = Text.assemble(
@@ -55,7 +55,7 @@ def show_bug(error: BaseException, console: Console | None = None) -> None:
         ("This is a defect of Galenic. ", "bold"),
         "Repeat the command with --debug for the traceback, and report both.",
     )
-    (console or messages()).print(Panel(text, title="Internal error", title_align="left", border_style="red"))
+    messages().print(Panel(text, title="Internal error", title_align="left", border_style="red"))
 
 
 def _shorten(file: Path) -> str:

@@ -63,11 +63,6 @@ class Outcome:
         """By run, whether it was in specification."""
         return [s.passed(self.plan.allowed) for s in self.samples]
 
-    @property
-    def present_inside(self) -> bool:
-        """Whether the scenario's own setpoint is in the region."""
-        return all(r is not None for r in self.alone.values())
-
 
 def learn(plan: Plan, samples: Sequence[Sample], at_least: float, confidence: float) -> Outcome:
     """Fit the probability and derive the ranges. Raises GalenicError where too few runs passed or failed."""

@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from controllers.design_space.ranges import Range
+from controllers.design_space.ranges import Range, sides_of
 from controllers.design_space.region import Region
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
 _MOST_POINTS = 4096
 _HALVINGS = 30
+_LEVELS = 401
 
 
 def worst_in_box(region: Region, low: FloatArray, high: FloatArray) -> tuple[FloatArray, float]:
@@ -53,7 +54,7 @@ def safest_point(region: Region) -> tuple[FloatArray, float]:
     """The setpoint of the domain with the largest margin, shape (n,), and that margin."""
     from scipy.optimize import minimize
 
-    low, high = _sides(region)
+    low, high = sides_of(region.domain)
     points = _lattice(low, high)
     margins = region.margin(points)
     start = points[int(np.argmax(margins))]
@@ -83,7 +84,7 @@ def inscribed_box(region: Region, around: FloatArray | None = None) -> dict[str,
     Raises:
         GalenicError: no point of the domain is inside.
     """
-    low, high = _sides(region)
+    low, high = sides_of(region.domain)
     start = around
     if start is None or region.margin(start[None, :])[0] <= 0.0:
         start, margin = safest_point(region)
@@ -113,15 +114,15 @@ def inscribed_box(region: Region, around: FloatArray | None = None) -> dict[str,
     }
 
 
-def acceptable_alone(region: Region, at: FloatArray, levels: int = 401) -> dict[str, Range | None]:
+def acceptable_alone(region: Region, at: FloatArray) -> dict[str, Range | None]:
     """How far each setpoint may go from ``at`` while the others stay there; None where ``at`` is not inside.
 
-    Found on ``levels`` points over the domain, so to 1/400 of its width: the connected range about ``at``.
+    The connected range about ``at``, shape (n,), found to 1/400 of the domain's width.
     """
-    low, high = _sides(region)
+    low, high = sides_of(region.domain)
     result: dict[str, Range | None] = {}
     for j, (name, known) in enumerate(region.domain.items()):
-        values = np.union1d(np.linspace(low[j], high[j], levels), at[j])
+        values = np.union1d(np.linspace(low[j], high[j], _LEVELS), at[j])
         points = np.tile(at, (len(values), 1))
         points[:, j] = values
         inside = region.margin(points) >= 0.0
@@ -135,11 +136,6 @@ def acceptable_alone(region: Region, at: FloatArray, levels: int = 401) -> dict[
         last = int(above[0]) - 1 if len(above) else len(values) - 1
         result[name] = Range(float(values[first]), float(values[last]), known.unit) if last > first else None
     return result
-
-
-def _sides(region: Region) -> tuple[FloatArray, FloatArray]:
-    ranges = region.domain.values()
-    return np.array([r.min for r in ranges]), np.array([r.max for r in ranges])
 
 
 def _furthest(fits: Callable[[float], bool]) -> float:

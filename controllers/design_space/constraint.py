@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from controllers.base import unit_factor
+from controllers.design_space.ranges import sides_of
 from controllers.design_space.region import Polytope, ProbabilityRegion, Region
 from cosim.component import FloatArray
 
 if TYPE_CHECKING:
     from controllers.design_space import DesignSpace
 
+#: Of the smooth minimum over the rows of a polytope.
 _SHARPNESS = 50.0
+#: Under a square root, whose derivative has no bound at zero.
 _LEAST_VARIANCE = 1e-12
-_ROUNDS = 25
-_NEAR = 1e-6
+#: Of linearisations of the margin, until the point moves less than this share of half the domain's width.
+_ROUNDS, _NEAR = 25, 1e-6
 _HALVINGS = 30
 #: How far inside a point is put that comes from outside, in shares of half the domain's width times the gradient.
 _INSIDE = 1e-7
@@ -92,7 +94,7 @@ class RegionConstraint:
         values = np.asarray(values, dtype=np.float64)
         point = self._point(values[self.places])
         if not isinstance(self.region, Polytope):
-            point = self._nearest_inside(point, *self._domain())
+            point = self._nearest_inside(point, *sides_of(self.region.domain))
         inner, bounds = self._cuts(point)
         rows = np.zeros((self.size, len(values)))
         rows[:, self.places] = inner * self.factors
@@ -110,13 +112,13 @@ class RegionConstraint:
             margins = (ca.DM(self.region.bounds) - ca.DM(self.region.rows) @ point) / ca.DM(self._widths())
             return -ca.logsumexp(-_SHARPNESS * margins) / _SHARPNESS - self.back_off
         region = self._probability()
-        low, high = self._domain()
+        low, high = sides_of(self.region.domain)
         z = (point - ca.DM((low + high) / 2.0)) / ca.DM((high - low) / 2.0)
         features = [1.0, *(z[i] for i in range(len(self.inputs)))]
         features += [z[i] * z[j] for i, j in zip(*np.triu_indices(len(self.inputs)), strict=True)]
         phi = ca.vertcat(*features)
         variance = ca.dot(phi, ca.DM(region.covariance) @ phi)
-        asked = math.log(region.at_least / (1.0 - region.at_least)) + self.back_off
+        asked = region.asked + self.back_off
         return ca.dot(ca.DM(region.coefficients), phi) - region.quantile * ca.sqrt(variance + _LEAST_VARIANCE) - asked
 
     def project(self, values: FloatArray, low: FloatArray | None = None, high: FloatArray | None = None) -> FloatArray:
@@ -126,7 +128,7 @@ class RegionConstraint:
         is nearest to the region: the way back, within the moves. Numbers never cause an exception; what is not finite
         becomes the centre.
         """
-        bottom, top = self._domain()
+        bottom, top = sides_of(self.region.domain)
         if low is not None:
             bottom = np.maximum(bottom, self._ordered(low, high, np.minimum))
         if high is not None:
@@ -138,7 +140,7 @@ class RegionConstraint:
             bottom, top = np.minimum(bottom, top), np.maximum(bottom, top)
             outer = [self._point(np.asarray(v, dtype=np.float64)) for v in (low, high) if v is not None]
             least, most = np.minimum(outer[0], outer[-1]), np.maximum(outer[0], outer[-1])
-            return self._back(np.clip(np.clip(point, *self._domain()), least, most))
+            return self._back(np.clip(np.clip(point, *sides_of(self.region.domain)), least, most))
         return self._back(self._nearest_inside(point, bottom, top))
 
     def _ordered(self, side: FloatArray, other: FloatArray | None, choose: Any) -> FloatArray:
@@ -161,13 +163,9 @@ class RegionConstraint:
             return float(self.region.margin(point[None, :])[0]) - self.back_off
         return self._probability().tangent(point)[0] - self.back_off
 
-    def _domain(self) -> tuple[FloatArray, FloatArray]:
-        ranges = self.region.domain.values()
-        return np.array([r.min for r in ranges]), np.array([r.max for r in ranges])
-
     def _widths(self) -> FloatArray:
         assert isinstance(self.region, Polytope)
-        low, high = self._domain()
+        low, high = sides_of(self.region.domain)
         return np.asarray(np.abs(self.region.rows) @ ((high - low) / 2.0))
 
     def _probability(self) -> ProbabilityRegion:
@@ -186,7 +184,7 @@ class RegionConstraint:
         clipped = np.clip(point, low, high)
         if self._margin(clipped) >= 0.0:
             return np.asarray(clipped)
-        bottom, top = self._domain()
+        bottom, top = sides_of(self.region.domain)
         for least, most in ((low, high), (bottom, top)):
             found = self._search(point, least, most)
             if found is not None:
@@ -195,7 +193,7 @@ class RegionConstraint:
 
     def _search(self, point: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray | None:
         """Inside region and box, the nearest where the linearisations converge; None where nothing was found."""
-        half = np.subtract(*self._domain()[::-1]) / 2.0
+        half = np.subtract(*sides_of(self.region.domain)[::-1]) / 2.0
         here = np.clip(point, low, high)
         for _ in range(_ROUNDS):
             rows, bounds = self._cuts(here)
@@ -232,6 +230,11 @@ def nearest_in_polytope(point: FloatArray, rows: FloatArray, bounds: FloatArray)
     """The point with ``rows @ w <= bounds`` that is nearest to ``point``, or None where there is none.
 
     Least-distance programming by non-negative least squares (Lawson and Hanson 1974, chapter 23).
+
+    Args:
+        point: shape (n,).
+        rows: shape (k, n).
+        bounds: shape (k,).
     """
     from scipy.optimize import nnls
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from cosim.component import FloatArray
 from cosim.yaml_lines import Source
 from fmus.errors import GalenicError, nearest
 from fmus.quantity import base_unit, convert, parse_quantity
@@ -38,6 +42,11 @@ class Range:
         else:
             scale = (self.max - self.min) / 2.0
         return min(value - self.min, self.max - value) / scale
+
+
+def sides_of(ranges: Mapping[str, Range]) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper sides, each of shape (n,), in the ranges' order and units."""
+    return np.array([r.min for r in ranges.values()]), np.array([r.max for r in ranges.values()])
 
 
 def read_ranges(source: Source, path: _Path, entries: Any, *, both: bool) -> dict[str, Range]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from controllers.design_space.ranges import Range, read_ranges
+from controllers.design_space.ranges import Range, read_ranges, sides_of
 from cosim.component import FloatArray
 from cosim.yaml_lines import Source
 from fmus.errors import GalenicError, nearest
@@ -29,7 +29,13 @@ class Region(Protocol):
 
 @dataclass(frozen=True)
 class Polytope:
-    """Half spaces a . u <= b within ranges; each row's margin is (b - a . u) / sum_j |a_j| half_j, without unit."""
+    """Half spaces a . u <= b within ranges; each row's margin is (b - a . u) / sum_j |a_j| half_j, without unit.
+
+    Args:
+        domain: ranges by setpoint; half_j is half a range's width.
+        rows: a, shape (k, n), in the units of the domain.
+        bounds: b, shape (k,).
+    """
 
     domain: Mapping[str, Range]
     rows: FloatArray
@@ -37,7 +43,8 @@ class Polytope:
 
     def margin(self, points: FloatArray) -> FloatArray:
         """The smallest margin of all rows."""
-        half = np.array([(r.max - r.min) / 2.0 for r in self.domain.values()])
+        low, high = sides_of(self.domain)
+        half = (high - low) / 2.0
         result: FloatArray = ((self.bounds - points @ self.rows.T) / (np.abs(self.rows) @ half)).min(axis=1)
         return result
 
@@ -50,7 +57,7 @@ def quadratic_features(z: FloatArray) -> FloatArray:
 
 def scaled(points: FloatArray, domain: Mapping[str, Range]) -> FloatArray:
     """Points, shape (N, n), with the domain as [-1, 1]^n."""
-    low, high = (np.array([getattr(r, side) for r in domain.values()]) for side in ("min", "max"))
+    low, high = sides_of(domain)
     result: FloatArray = (points - (low + high) / 2.0) / ((high - low) / 2.0)
     return result
 
@@ -98,8 +105,7 @@ class ProbabilityRegion:
 
     def margin(self, points: FloatArray) -> FloatArray:
         """In logits."""
-        asked = math.log(self.at_least / (1.0 - self.at_least))
-        result: FloatArray = self.logit(points) - self.quantile * self.standard_error(points) - asked
+        result: FloatArray = self.logit(points) - self.quantile * self.standard_error(points) - self.asked
         return result
 
     def tangent(self, point: FloatArray) -> tuple[float, FloatArray]:
@@ -109,8 +115,7 @@ class ProbabilityRegion:
         phi = np.concatenate([[1.0], z, z[first] * z[second]])
         spread = self.covariance @ phi
         error = math.sqrt(max(float(phi @ spread), 0.0))
-        asked = math.log(self.at_least / (1.0 - self.at_least))
-        margin = float(self.coefficients @ phi) - self.quantile * error - asked
+        margin = float(self.coefficients @ phi) - self.quantile * error - self.asked
         weights = self.coefficients - (self.quantile / error * spread if error > 0.0 else 0.0)
         slopes = weights[1 : n + 1].copy()
         np.add.at(slopes, first, weights[n + 1 :] * z[second])
@@ -119,8 +124,13 @@ class ProbabilityRegion:
 
     @cached_property
     def _frame(self) -> tuple[FloatArray, FloatArray, Any, Any]:
-        low, high = (np.array([getattr(r, side) for r in self.domain.values()]) for side in ("min", "max"))
+        low, high = sides_of(self.domain)
         return (low + high) / 2.0, (high - low) / 2.0, *np.triu_indices(len(low))
+
+    @property
+    def asked(self) -> float:
+        """The logit of ``at_least``."""
+        return math.log(self.at_least / (1.0 - self.at_least))
 
     @cached_property
     def quantile(self) -> float:
@@ -174,9 +184,9 @@ class _Reader:
     def probability(self) -> ProbabilityRegion:
         domain = self._domain(("at_least", "confidence", "coefficients", "covariance"))
         size = quadratic_features(np.zeros((1, len(domain)))).shape[1]
-        for key, low in (("at_least", 0.0), ("confidence", 0.0)):
+        for key in ("at_least", "confidence"):
             value = self._number(("region", key), self.data.get(key))
-            if not low < value < 1.0:
+            if not 0.0 < value < 1.0:
                 raise self.source.error(("region", key), f"'{key}' lies between 0 and 1", "write for example 0.95")
         return ProbabilityRegion(
             domain,

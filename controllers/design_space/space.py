@@ -109,20 +109,20 @@ class DesignSpace:
             return self.setpoints
         return {**self.setpoints, **self.region.domain}
 
-    def contains(self, values: Mapping[str, float], *, attributes: bool = False) -> bool:
-        """Whether every given setpoint (with ``attributes``: also every attribute) is inside.
+    def contains(self, values: Mapping[str, float]) -> bool:
+        """Whether every given setpoint is inside.
 
         Values are in the file's units. A name that the design space does not know is ignored; a NaN is outside.
         """
-        return self.margin(values, attributes=attributes) >= 0.0
+        return self.margin(values) >= 0.0
 
-    def margin(self, values: Mapping[str, float], *, attributes: bool = False) -> float:
+    def margin(self, values: Mapping[str, float]) -> float:
         """Distance to the edge in the worst coordinate; infinite where no value is known.
 
         Normalised as in `Range.margin`. Where all setpoints of a region are given, its margin stands for theirs: of a
         polytope in shares of the domain, of a probability in logits, and negative outside the domain.
         """
-        ranges = {**self.setpoints, **(self.critical_quality_attributes if attributes else {})}
+        ranges = dict(self.setpoints)
         margins = []
         if self.region is not None and all(name in values for name in self.region.domain):
             domain = self.region.domain
