@@ -96,8 +96,30 @@ static void law_observe(double *s, const double *ports) {
     }
 }
 
-static void inside(double *state) {
-    for (int i = 0; i < N_S; ++i) state[i] = fmin(fmax(state[i], STATE_LOW[i]), STATE_HIGH[i]);
+static void clip_state(double *state) {
+    for (int i = 0; i < N_S; ++i) state[i] = clipped(state[i], STATE_LOW[i], STATE_HIGH[i]);
+}
+
+/* the most likely state inside the bounds: what is correlated with a bound one moves with it */
+static void inside(double *s) {
+    double c[N_S * N_S], x[N_S], low[N_S], high[N_S], size[N_S], work[QP_WORK(N_S, 0)];
+    const double *p = s + LAW_COVARIANCE;
+    int iwork[QP_IWORK(N_S, 0)], of[N_S], n = 0, out = 0;
+    for (int i = 0; i < N_S; ++i) out |= !(s[i] >= STATE_LOW[i] && s[i] <= STATE_HIGH[i]);
+    if (!out) return;
+    for (int i = 0; i < N_S; ++i) {
+        double std = sqrt(fmax(p[i * N_S + i], 0)), at = clipped(s[i], STATE_LOW[i], STATE_HIGH[i]);
+        if (!(std > 0 && STATE_LOW[i] < STATE_HIGH[i])) continue;
+        low[n] = (STATE_LOW[i] - at) / std, high[n] = (STATE_HIGH[i] - at) / std;
+        x[n] = (s[i] - at) / std;
+        size[n] = std, of[n++] = i;
+    }
+    for (int i = 0; i < n; ++i)
+        for (int j = 0; j < n; ++j) c[i * n + j] = p[of[i] * N_S + of[j]] / (size[i] * size[j]);
+    clip_state(s);
+    if (!n || !qp_nearest(n, c, x, low, high, work, iwork) || !finite_all(n, x)) return;
+    for (int i = 0; i < n; ++i) s[of[i]] += x[i] * size[i];
+    clip_state(s);
 }
 
 static void law_outputs(const double *s, double *y) {
@@ -145,10 +167,10 @@ static void law_initialize(double *s, const double *u, double t) {
         }
         if (k >= settling) break;
         memcpy(s, next, sizeof next);
-        inside(s);
+        clip_state(s);
         if (moved < 1e-9) break;
     }
-    inside(s);
+    clip_state(s);
     if (TIME_STATE >= 0) s[TIME_STATE] = t;
     for (int i = 0; i < N_S; ++i) s[LAW_COVARIANCE + i * N_S + i] = START_STD[i] * START_STD[i];
     keep(s, slot);

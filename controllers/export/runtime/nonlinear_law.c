@@ -7,8 +7,6 @@ enum {
     LAW_IWORK = LARGEST(STAGE_IWORK, TARGET_IWORK)
 };
 
-#define INSIDE 1e-10 /* share of the range: a model may bend where a flow is zero, and its slope is taken inside */
-
 /* of the stages in s: fixed, or what is left until the harvest */
 static void stage_durations(double remaining, double *to) {
     double left = fmax(remaining, 1e-3 * PERIOD), each = left / N_STAGES;
@@ -196,8 +194,7 @@ static int law_solve(double *s, double t, const double *given, const double *ref
     Stages stages = {s + LAW_STAGES, s + LAW_INPUTS, values, held};
     stages.w = work, stages.iw = iw;
     for (int i = 0; i < N_IN; ++i) {
-        double inside = INSIDE * (limits->high[i] - limits->low[i]);
-        stages.low[i] = (limits->low[i] + inside) / INPUT_SCALE[i], stages.high[i] = (limits->high[i] - inside) / INPUT_SCALE[i];
+        stages.low[i] = limits->low[i] / INPUT_SCALE[i], stages.high[i] = limits->high[i] / INPUT_SCALE[i];
         stages.move[i] = limits->move[i] / INPUT_SCALE[i];
     }
     int elapsed = s[LAW_HAS_SOLVED] > 0.5 ? (int)lround((t - s[LAW_SOLVED_AT]) / PERIOD) : 0;

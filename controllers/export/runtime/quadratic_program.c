@@ -207,10 +207,8 @@ static int qp_violated(Program *m, int *side) {
     return found;
 }
 
-/* Solves; x (n) is to be used only where QP_SOLVED is returned. work: QP_WORK doubles, iwork: QP_IWORK ints. */
-static int qp_solve(int n, int k, const double *h, const double *a, const double *g, const double *low, const double *high,
-                    double *x, double *work, int *iwork) {
-    Program program = {n, k, 0, h, a, g, low, high}, *m = &program;
+static void qp_layout(Program *m, double *x, double *work, int *iwork) {
+    int n = m->n;
     m->x = x;
     m->j = work, work += (size_t)n * n;
     m->r = work, work += (size_t)n * n;
@@ -218,13 +216,20 @@ static int qp_solve(int n, int k, const double *h, const double *a, const double
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; ++i, work += n) *vectors[i] = work;
     m->value = work;
     m->row = iwork, m->side = iwork + n, m->active = iwork + 2 * n;
+    memset(m->active, 0, (n + m->k) * sizeof(int));
+}
+
+/* Solves; x (n) is to be used only where QP_SOLVED is returned. work: QP_WORK doubles, iwork: QP_IWORK ints. */
+static int qp_solve(int n, int k, const double *h, const double *a, const double *g, const double *low, const double *high,
+                    double *x, double *work, int *iwork) {
+    Program program = {n, k, 0, h, a, g, low, high}, *m = &program;
+    qp_layout(m, x, work, iwork);
     for (int i = 0; i < n; ++i)
         if (!isfinite(g[i])) return QP_NOT_FINITE;
     for (int i = 0; i < n + k; ++i)
         if (!(low[i] <= high[i])) return QP_NOT_FINITE;
     int failed = qp_factor(m);
     if (failed) return failed;
-    memset(m->active, 0, (n + k) * sizeof(int));
     qp_transposed(m, g, m->d);
     for (int i = 0; i < n; ++i) x[i] = -qp_dot(n, m->j + i * n, m->d);
     for (int i = 0; i < n + k; ++i)
@@ -246,4 +251,22 @@ static int qp_solve(int n, int k, const double *h, const double *a, const double
         }
     }
     return QP_ITERATIONS;
+}
+
+/* The x between bounds that is nearest to the given one by the metric C^-1, of a correlation matrix C (n, n); 0 where there is none. */
+static int qp_nearest(int n, const double *c, double *x, const double *low, const double *high, double *work, int *iwork) {
+    Program program = {n, 0, 0, NULL, NULL, NULL, low, high}, *m = &program;
+    int side = 0, row;
+    qp_layout(m, x, work, iwork);
+    memset(m->j, 0, (size_t)2 * n * n * sizeof(double));
+    for (int i = 0; i < n; ++i) /* JJ' = C, for J'C^-1 J = I */
+        for (int j = 0; j <= i; ++j) {
+            double sum = c[i * n + j] + (i == j) * 1e-12 - qp_dot(j, m->j + i * n, m->j + j * n);
+            if (i == j && !(sum > 0)) return 0;
+            m->j[i * n + j] = i == j ? sqrt(sum) : sum / m->j[j * n + j];
+        }
+    for (int round = 0; (row = qp_violated(m, &side)) >= 0; ++round)
+        if (round > 20 * n || qp_take(m, row, side)) return 0;
+    for (int l = 0; l < m->q; ++l) x[m->row[l]] = m->side[l] > 0 ? low[m->row[l]] : high[m->row[l]];
+    return 1;
 }

@@ -28,6 +28,8 @@ enum {
     STAGE_IWORK = QP_IWORK(N_DECIDED, N_LINES)
 };
 
+#define INSIDE 1e-10 /* share of the range: a model may bend where a flow is zero, and but for the start its slope is taken inside */
+
 enum { STAGES_FAILED, STAGES_ITERATED, STAGES_SOLVED };
 
 /* what a solve is about; inputs scaled, parameters and references of every node */
@@ -147,7 +149,8 @@ static double stages_iterate(Stages *p) {
             int of = variable[k * N_IN + i];
             if (of >= 0) {
                 to[of] = 1;
-                low[of] = p->low[i] - u[i], high[of] = p->high[i] - u[i];
+                double inside = INSIDE * (p->high[i] - p->low[i]);
+                low[of] = p->low[i] + inside - u[i], high[of] = p->high[i] - inside - u[i];
             } else {
                 memcpy(to, linear + (N_STATES_PLANNED + i) * N_COLUMNS, sizeof(double) * N_COLUMNS);
             }
