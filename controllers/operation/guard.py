@@ -64,15 +64,12 @@ class GuardedLaw:
         """Whether the law still computes something that was not waited for."""
         return self._worker is not None and self._worker.behind > 0
 
-    def _try(self, call: Callable[[], T], instead: T) -> T:
-        """What the law computes, or ``instead`` where it fails or has no answer in time."""
-        return self._ask(call, instead, instead, later=False)
-
-    def _follow(self, call: Callable[[], T], instead: T, meanwhile: T) -> T:
-        """The same for what the estimate rests on: a law that is busy does it when it is back."""
-        return self._ask(call, instead, meanwhile, later=True)
-
     def _ask(self, call: Callable[[], T], instead: T, meanwhile: T, *, later: bool) -> T:
+        """What the law computes; ``instead`` where it fails, ``meanwhile`` where it has no answer in time.
+
+        What the estimate rests on is done ``later`` then.
+        """
+        self._left = None
         if (worker := self._worker) is None:
             return self._here(call, instead)
         self._astray = self._astray or worker.behind > _FAR_BEHIND
@@ -86,8 +83,12 @@ class GuardedLaw:
         except Exception as error:  # a law may do anything; the ladder has an answer
             return self._failed(error, instead)
 
+    def _idle(self, call: Callable[[], T], instead: T) -> T:
+        """What takes a bounded time is computed in this thread, unless the law is busy."""
+        return instead if self.busy else self._here(call, instead)
+
     def _here(self, call: Callable[[], T], instead: T) -> T:
-        """The same for what takes no time, in this thread; also for what may be asked while the law is busy."""
+        """In this thread, even while the law is busy."""
         try:
             return call()
         except Exception as error:  # as above
@@ -127,36 +128,59 @@ class GuardedLaw:
         """See `ControlLaw`; NaN while the law is busy."""
         return np.full(self._measurements, math.nan) if self.busy else self._array("innovations", self._measurements)
 
-    def observe(self, port_values: FloatArray) -> None:
-        """Tell a law the known inputs that it reads from ports of its own."""
-        if self._known:
-            known = {name: f * float(port_values[i]) + o for name, i, f, o in self._known}
-            self._follow(lambda: self.law.set_known(known), None, None)  # type: ignore[attr-defined]  # has such ports
-
     def initialize(self, time: float, inputs: FloatArray) -> None:
         """See `ControlLaw`."""
+        self._forget()
+        self._ask(lambda: self.law.initialize(time, inputs), None, None, later=True)
+
+    def follow(
+        self,
+        time: float,
+        inputs: FloatArray,
+        values: FloatArray,
+        fresh: Sequence[bool],
+        port_values: FloatArray,
+        *,
+        anew: bool = False,
+    ) -> tuple[bool, list[Reason]]:
+        """One period of the estimate, or its beginning: what was applied, then what arrived.
+
+        Args:
+            time: in s.
+            inputs: that were applied, shape (m,).
+            values: one for each measurement.
+            fresh: whether each is new.
+            port_values: from which a law is told the known inputs that it reads from ports of its own.
+            anew: whether it begins at ``time``.
+
+        Returns:
+            whether it had to begin anew, as the model or the law had no answer; what became of each value.
+        """
+        known = {name: f * float(port_values[i]) + o for name, i, f, o in self._known}
+        begin = anew or (self._astray and not self.busy)
+        if begin:
+            self._forget()
+        if self._worker is not None:
+            values, fresh = values.copy(), list(fresh)  # they may be used later
+        nothing, used = [Reason.NOT_USABLE] * len(values), [Reason.USED] * len(values)
+
+        def update() -> tuple[bool, list[Reason]]:
+            if known:
+                self._here(lambda: self.law.set_known(known), None)  # type: ignore[attr-defined]  # it has such ports
+            lost = begin or not self._here(lambda: self.law.predict(inputs), False)
+            if lost:
+                self._here(lambda: self.law.initialize(time, inputs), None)
+            reasons = self._here(lambda: self.law.correct(values, fresh), nothing)
+            return lost and not anew, reasons if len(reasons) == len(values) else nothing
+
+        return self._ask(update, (False, nothing), (False, used), later=True)
+
+    def _forget(self) -> None:
+        """The estimate begins anew: nothing has to be caught up with."""
         self._late = None
         if self._worker is not None and not (self._astray and self.busy):
             self._worker.forget()
             self._astray = False
-        self._follow(lambda: self.law.initialize(time, inputs), None, None)
-
-    def predict(self, inputs: FloatArray) -> bool:
-        """See `ControlLaw`; False where a law that is back has too much to catch up with."""
-        if self._astray and not self.busy:
-            return False
-        return self._follow(lambda: self.law.predict(inputs), False, True)
-
-    def correct(
-        self, values: FloatArray, fresh: Sequence[bool] | None = None, ages: Sequence[int | None] | None = None
-    ) -> list[Reason]:
-        """See `ControlLaw`."""
-        nothing = [Reason.NOT_USABLE] * len(values)
-        if self._worker is not None:
-            values, fresh = values.copy(), None if fresh is None else list(fresh)  # they may be used later
-        used = [Reason.USED] * len(values)
-        reasons = self._follow(lambda: self.law.correct(values, fresh, ages), nothing, used)
-        return reasons if len(reasons) == len(values) else nothing
 
     def instants(self, time: float) -> FloatArray:
         """See `ControlLaw`; none where the law has no answer."""
@@ -168,8 +192,9 @@ class GuardedLaw:
         """See `ControlLaw`; what is not there in time may be `late_plan` in a later step."""
         empty, nothing = np.empty((0, 0)), np.empty(0)
         failed = Plan(Outcome.FAILED, empty, nothing, empty, empty, nothing, nothing, message="the law failed")
-        self._left = None
-        plan = self._try(lambda: self.law.solve(time, previous, references, budget=budget, relax=relax), failed)
+        plan = self._ask(
+            lambda: self.law.solve(time, previous, references, budget=budget, relax=relax), failed, failed, later=False
+        )
         if self._left is not None:
             if self._left.task.begun:
                 self._late = time, self._left.task
@@ -193,21 +218,21 @@ class GuardedLaw:
         nothing = np.empty((0, len(self.outputs)))
         if len(plan.outputs_std):
             return plan.outputs_std[stages]
-        if self.busy or not hasattr(self.law, "spread"):
+        if not hasattr(self.law, "spread"):
             return nothing
-        spread: FloatArray = self._here(lambda: self.law.spread(stages), nothing)  # type: ignore[attr-defined]
+        spread: FloatArray = self._idle(lambda: self.law.spread(stages), nothing)  # type: ignore[attr-defined]
         return spread
 
     def roll_out(self, inputs: FloatArray) -> FloatArray:
         """See `ControlLaw`."""
         unknown = np.full((len(inputs), len(self.outputs)), math.nan)
-        outputs: FloatArray = np.asarray(self._try(lambda: self.law.roll_out(inputs), unknown), dtype=np.float64)
+        outputs: FloatArray = np.asarray(self._idle(lambda: self.law.roll_out(inputs), unknown), dtype=np.float64)
         fits = outputs.ndim == 2 and outputs.shape[1] == len(self.outputs)
         return outputs if fits else unknown
 
     def backup(self, previous: FloatArray, references: FloatArray) -> FloatArray | None:
         """See `ControlLaw`."""
-        inputs = self._try(lambda: self.law.backup(previous, references), None)
+        inputs = self._idle(lambda: self.law.backup(previous, references), None)
         return inputs if inputs is not None and np.shape(inputs) == previous.shape else None
 
     def admissible(self, inputs: FloatArray, previous: FloatArray) -> FloatArray:
@@ -236,8 +261,7 @@ class GuardedLaw:
 
     def reset(self) -> None:
         """See `ControlLaw`; a law that is busy has not failed, and keeps what it is at."""
-        if not self.busy:
-            self._follow(self.law.reset, None, None)
+        self._idle(self.law.reset, None)
 
     def snapshot(self) -> dict[str, Any] | None:
         """See `ControlLaw`; None where it does not come back."""
@@ -256,8 +280,7 @@ class GuardedLaw:
         """
         if self._worker is None:
             return self.law.recall(snapshot)
-        self._late = None
-        self._worker.forget()
+        self._forget()
         try:
             self._worker.ask(lambda: self.law.recall(snapshot), clock.perf_counter() + _PATIENCE)
         except OutOfTimeError as error:

@@ -179,20 +179,15 @@ class Shell:
 
     def _estimate(self, time: float, previous: FloatArray, port_values: FloatArray) -> bool:
         """Follow what was applied and what arrived; whether the estimate was lost."""
-        law, lost = self.law, False
-        law.observe(port_values)
-        if not self._running:
+        law, anew = self.law, not self._running
+        if anew:
             self._running = True
             self._ready_at = time + self._border.start_after - self._border.estimate_after
-            law.initialize(time, previous)
             self.checks.begin(time)
             self.monitor.restart()
             self.ladder.begin()
-        elif not law.predict(previous):
-            law.initialize(time, previous)
-            lost = True
         self.checks.read(time, port_values)
-        reasons = law.correct(self.checks.values, self.checks.fresh)
+        lost, reasons = law.follow(time, previous, self.checks.values, self.checks.fresh, port_values, anew=anew)
         self.verdicts = [
             Verdict(int(reason)) if verdict is Verdict.USED else verdict
             for verdict, reason in zip(self.checks.verdicts, reasons, strict=True)
