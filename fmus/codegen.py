@@ -1,4 +1,4 @@
-"""C sources of a unit model: `equations.c` from CasADi, `model.h` with sizes and tables for the fixed runtime."""
+"""C sources of a unit model: `equations.c` from CasADi, `model.h` and `identity.h` for the fixed runtime."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ import casadi as ca
 from fmus.equations import UnitFunctions, unit_functions
 from fmus.errors import GalenicError
 from fmus.model import UnitModel
+from fmus.pruning import prune
 from fmus.slots import variable_slots
 
 RUNTIME = Path(__file__).parent / "runtime"
+UNIT_SOURCES = ("unit.c", "unit.h")
+IDENTITY = "identity.h"
 
 
 def generate_sources(model: UnitModel, functions: UnitFunctions, guid: str, fmi: int) -> dict[str, str]:
@@ -31,11 +34,12 @@ def generate_sources(model: UnitModel, functions: UnitFunctions, guid: str, fmi:
     with tempfile.TemporaryDirectory() as folder:
         generator.generate(folder + "/")
         equations = (Path(folder) / f"{prefix}.c").read_text(encoding="utf-8")
-    fixed = [main_source(fmi), "unit.c", *(["erk.c"] if _own_erk(model) else [])]
+    fixed = [main_source(fmi), *UNIT_SOURCES, *(["erk.c"] if _own_erk(model) else [])]
     return {
         **{name: (RUNTIME / name).read_text(encoding="utf-8") for name in fixed},
-        "equations.c": equations,
-        "model.h": _model_header(model, guid, used),
+        "equations.c": prune(equations),
+        "model.h": _model_header(model, used),
+        IDENTITY: _identity_header(guid),
     }
 
 
@@ -60,7 +64,15 @@ def _own_erk(model: UnitModel) -> bool:
     return model.integrator == "erk" and bool(model.states) and not model.events
 
 
-def _model_header(model: UnitModel, guid: str, used: list[ca.Function]) -> str:
+def _identity_header(guid: str) -> str:
+    """What ties binary and description together: apart from model.h, because the equations' object does not hold it."""
+    key = hashlib.sha256(guid.encode()).hexdigest()[:16]
+    lines = ["/* generated: what ties the binary to its description */"]
+    lines += [f"#define MODEL_GUID {_text(guid)}", f"#define MODEL_KEY 0x{key}ULL"]
+    return "\n".join(lines) + "\n"
+
+
+def _model_header(model: UnitModel, used: list[ca.Function]) -> str:
     slots = variable_slots(model)
     derived = [i for i, s in enumerate(model.states) if s.derivative is not None]
     sizes = {
@@ -84,12 +96,11 @@ def _model_header(model: UnitModel, guid: str, used: list[ca.Function]) -> str:
         "/* generated: sizes and tables of one unit model */",
         "#ifndef GALENIC_MODEL_H",
         "#define GALENIC_MODEL_H",
+        f'#include "{IDENTITY}"',
     ]
     lines += [f"#define {name} {value}" for name, value in sizes.items()]
-    key = hashlib.sha256(guid.encode()).hexdigest()[:16]
-    lines += [f"#define MODEL_NAME {_text(model.name)}", f"#define MODEL_GUID {_text(guid)}"]
-    lines += [f"#define MODEL_KEY 0x{key}ULL"]
     lines += [
+        f"#define MODEL_NAME {_text(model.name)}",
         _table("double", "model_start", [_number(s.start) for s in slots]),
         _table("double", "model_min", [_number(s.minimum) for s in slots]),
         _table("double", "model_max", [_number(s.maximum) for s in slots]),

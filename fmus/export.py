@@ -14,7 +14,14 @@ from pathlib import Path
 
 import platformdirs
 
-from fmus.codegen import RUNTIME, generate_sources, main_source, unit_functions_quietly
+from fmus.codegen import (
+    IDENTITY,
+    RUNTIME,
+    UNIT_SOURCES,
+    generate_sources,
+    main_source,
+    unit_functions_quietly,
+)
 from fmus.errors import GalenicError
 from fmus.model import UnitModel
 from fmus.model_description import model_description_2
@@ -22,13 +29,18 @@ from fmus.model_description_3 import build_description, model_description_3
 from fmus.toolchain import (
     Platform,
     chosen_platforms,
+    compile_object,
     compile_shared_library,
+    compiler_options,
     compiler_version,
     this_platform,
     universal_binary,
 )
 
 FMI_VERSIONS = (2, 3)
+
+# unit.c is an object of its own, which the functions of the standard are linked to
+_APART = "GALENIC_UNIT_APART"
 
 # a zip entry carries a date; one date for all makes the same model the same file, byte for byte
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -90,7 +102,7 @@ def model_hash(model: UnitModel) -> str:
         *(f"{e.indicator} {sorted((k, str(v)) for k, v in e.assign.items())}" for e in model.events),
         f"{model.name} {model.description} {model.integrator} {model.relative_tolerance} {model.absolute_tolerance}",
         model.documentation,
-        *(f.read_text(encoding="utf-8") for f in sorted(RUNTIME.glob("*.c"))),
+        *(f.read_text(encoding="utf-8") for f in sorted(RUNTIME.glob("*.[ch]"))),
         *(f.read_text(encoding="utf-8") for f in _generators()),
         f"{importlib.metadata.version('casadi')} {compiler_version()}",
     ):
@@ -140,14 +152,14 @@ def zipped(entries: Mapping[str, bytes]) -> bytes:
 
 def binaries(
     name: str,
-    sources: dict[str, str],
+    sources: Mapping[str, str],
     fmi: int,
     platforms: list[Platform],
     on_binary: Callable[[str], None] | None,
 ) -> dict[str, bytes]:
     """File name in the FMU -> binary, in the order of ``platforms``; the compilers run side by side."""
     with ThreadPoolExecutor(max_workers=min(len(platforms), os.cpu_count() or 1)) as pool:
-        work = {pool.submit(compile_shared_library, sources, main_source(fmi), p, name): p for p in platforms}
+        work = {pool.submit(_libraries, sources, main_source(fmi), p, name): p for p in platforms}
         try:
             for done in as_completed(work):
                 done.result()
@@ -165,6 +177,26 @@ def binaries(
             else:
                 files |= {f"binaries/{t}/{name}{p.suffix}": s for t, s in zip(p.tuples, slices, strict=True)}
         return files
+
+
+def _libraries(sources: Mapping[str, str], main: str, platform: Platform, name: str) -> list[bytes]:
+    if IDENTITY not in sources:  # no unit model; what includes unit.c is compiled as a whole
+        return compile_shared_library(sources, main, platform, name)
+    objects = [_unit_object(sources, main, target, name) for target in platform.targets]
+    return compile_shared_library(sources, main, platform, name, [_APART], objects)
+
+
+def _unit_object(sources: Mapping[str, str], main: str, target: str, name: str) -> bytes:
+    """unit.c with the equations compiled, or found in the cache: the same for all versions of FMI."""
+    unit = {file: text for file, text in sources.items() if file not in (main, IDENTITY)}
+    unit[IDENTITY] = "/* the object serves every description */\n"
+    digest = hashlib.sha256(" ".join([*compiler_options(target), compiler_version()]).encode())
+    for part in sorted(unit.items()):
+        digest.update("\n".join(part).encode())
+    cached = cache_directory().parent / "objects" / f"{name}-{digest.hexdigest()[:20]}.o"
+    if not cached.exists():
+        write_atomically(cached, compile_object(unit, UNIT_SOURCES[0], target, [_APART]))
+    return cached.read_bytes()
 
 
 def write_atomically(target: Path, content: bytes) -> None:

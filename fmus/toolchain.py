@@ -9,7 +9,8 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,16 +91,65 @@ def compiler_version() -> str:
     return importlib.metadata.version("ziglang")
 
 
-def compile_shared_library(sources: dict[str, str], main: str, target: Platform, name: str) -> list[bytes]:
-    """Compile ``sources[main]``, which includes the others, to the shared library ``name`` of each processor.
+def compile_object(sources: Mapping[str, str], main: str, target: str, definitions: Iterable[str] = ()) -> bytes:
+    """Compile ``sources[main]``, which includes the others, to an object that `link_shared_library` takes.
+
+    Args:
+        sources: file name -> text.
+        main: the file to compile.
+        target: the compiler's name of one processor of a platform.
+        definitions: macros to define.
 
     Raises:
         GalenicError: with the compiler's message.
     """
-    with tempfile.TemporaryDirectory(prefix="galenic-build-") as folder:
-        for file, text in sources.items():
-            (Path(folder) / file).write_text(text, encoding="utf-8", newline="\n")
-        return [_compile(Path(folder), main, one, name + target.suffix) for one in target.targets]
+    options = [f"-D{name}" for name in definitions]
+    with _folder_with(sources) as folder:
+        return _compile(folder, [*options, "-c", "-g0", main], "object.o", target)
+
+
+def compile_shared_library(
+    sources: Mapping[str, str],
+    main: str,
+    target: Platform,
+    name: str,
+    definitions: Iterable[str] = (),
+    objects: Sequence[bytes] = (),
+) -> list[bytes]:
+    """Compile ``sources[main]``, which includes the others, to the shared library ``name`` of each processor.
+
+    Args:
+        sources: file name -> text.
+        main: the file to compile.
+        target: the platform.
+        name: of the library, without suffix.
+        definitions: macros to define.
+        objects: of `compile_object`, for each processor of the platform one, that are linked to it.
+
+    Raises:
+        GalenicError: with the compiler's message.
+    """
+    options = [f"-D{macro}" for macro in definitions]
+    options += ["-shared", "-s", main]
+    libraries = []
+    with _folder_with(sources) as folder:
+        for k, processor in enumerate(target.targets):
+            library = name + target.suffix
+            linked = []
+            if objects:
+                (folder / "object.o").write_bytes(objects[k])
+                linked = ["object.o"]
+            if "-macos" in processor:
+                linked.append(f"-Wl,-install_name,@rpath/{library}")
+            libraries.append(_compile(folder, [*options, *linked, "-lm"], library, processor))
+    return libraries
+
+
+def compiler_options(target: str) -> list[str]:
+    """The options that decide what is computed, and for which processor."""
+    # -ffp-contract=off: the same arithmetic on every processor
+    options = ["-target", target, "-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden"]
+    return [*options, "-fno-sanitize=all", "-w"]
 
 
 def universal_binary(slices: list[bytes]) -> bytes:
@@ -116,21 +166,24 @@ def universal_binary(slices: list[bytes]) -> bytes:
     return header + body
 
 
-def _compile(folder: Path, main: str, target: str, library: str) -> bytes:
-    # -ffp-contract=off: the same arithmetic on every processor
-    command = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-std=c11", "-O2", "-ffp-contract=off"]
-    command += ["-shared", "-fPIC", "-fvisibility=hidden", "-fno-sanitize=all", "-s", "-w"]
-    if "-macos" in target:
-        command.append(f"-Wl,-install_name,@rpath/{library}")
-    command += [main, "-o", library, "-lm"]
+@contextmanager
+def _folder_with(sources: Mapping[str, str]) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="galenic-build-") as folder:
+        for file, text in sources.items():
+            (Path(folder) / file).write_text(text, encoding="utf-8", newline="\n")
+        yield Path(folder)
+
+
+def _compile(folder: Path, arguments: list[str], product: str, target: str) -> bytes:
+    command = [sys.executable, "-m", "ziglang", "cc", *compiler_options(target), *arguments, "-o", product]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=_environment())
     if done.returncode != 0:
         first = "\n".join((done.stderr or done.stdout).splitlines()[:12])
         raise GalenicError(
-            f"compiling {main} for {target} failed:\n{first}",
+            f"compiling {product} for {target} failed:\n{first}",
             cure="check that the 'ziglang' package is installed and that the disk is not full",
         )
-    return (folder / library).read_bytes()
+    return (folder / product).read_bytes()
 
 
 def _environment() -> dict[str, str]:

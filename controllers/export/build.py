@@ -20,7 +20,7 @@ from controllers.export.page import controller_icon, controller_page
 from controllers.export.source import ExportedMPC
 from controllers.linear.law import LinearLaw
 from fmus.codegen import RUNTIME as UNIT_RUNTIME
-from fmus.codegen import main_source
+from fmus.codegen import UNIT_SOURCES, main_source
 from fmus.errors import GalenicError
 from fmus.export import FMI_VERSIONS, binaries, file_name, write_atomically, zipped
 from fmus.toolchain import chosen_platforms, compiler_version, this_platform
@@ -58,7 +58,7 @@ class ControllerModel:
         law = {"functions.c": self.functions} if self.functions else {}
         used = [*_FIXED, *(_NONLINEAR if law else _LINEAR)]
         fixed = {name: (RUNTIME / name).read_text(encoding="utf-8") for name in used}
-        unit = {name: (UNIT_RUNTIME / name).read_text(encoding="utf-8") for name in (main_source(fmi), "unit.c")}
+        unit = {name: (UNIT_RUNTIME / name).read_text(encoding="utf-8") for name in (main_source(fmi), *UNIT_SOURCES)}
         return {
             **unit,
             **fixed,

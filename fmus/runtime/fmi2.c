@@ -1,7 +1,10 @@
 /* The functions of FMI 2.0, Co-Simulation and Model Exchange, for one unit model; the work is done in unit.c.
  * Compile this file alone. For static linking define FMI2_FUNCTION_PREFIX, as in the standard's own header. */
-#define WIDTH(r) 1u /* values of a reference: an array is scalars in FMI 2.0 */
+#ifdef GALENIC_UNIT_APART
+#include "unit.h"
+#else
 #include "unit.c"
+#endif
 
 #ifdef FMI2_FUNCTION_PREFIX
 #define API(name) PREFIXED(FMI2_FUNCTION_PREFIX, name)
@@ -49,7 +52,7 @@ FMI_EXPORT fmi2Component API(fmi2Instantiate)(fmi2String name, fmi2Type type, fm
                                               const fmi2CallbackFunctions *functions, fmi2Boolean visible,
                                               fmi2Boolean logging) {
     (void)resources, (void)visible;
-    const char *why = wrong_token(guid);
+    const char *why = wrong_token(guid, MODEL_GUID);
     if (why) {
         if (functions && functions->logger)
             functions->logger(functions->componentEnvironment, name && *name ? name : MODEL_NAME, ERROR, CATEGORIES[0], "%s", why);
@@ -58,7 +61,7 @@ FMI_EXPORT fmi2Component API(fmi2Instantiate)(fmi2String name, fmi2Type type, fm
     int own = functions && functions->allocateMemory && functions->freeMemory;
     void *memory = own ? functions->allocateMemory(1, sizeof(Instance)) : calloc(1, sizeof(Instance));
     Instance *m = create(memory, own ? functions->freeMemory : free,
-                         type == fmi2CoSimulation ? CO_SIMULATION : MODEL_EXCHANGE, name, logging);
+                         type == fmi2CoSimulation ? CO_SIMULATION : MODEL_EXCHANGE, name, logging, MODEL_KEY);
     if (!m) return NULL;
     if (functions) {
         m->logger = (void (*)(void))functions->logger;

@@ -1,7 +1,10 @@
 /* The functions of FMI 3.0, Co-Simulation and Model Exchange, for one unit model; the work is done in unit.c.
  * Compile this file alone. For static linking define FMI3_FUNCTION_PREFIX, as in the standard's own header. */
-#define WIDTH(r) model_width[r] /* values of a reference: an array has one, that of its first element */
+#ifdef GALENIC_UNIT_APART
+#include "unit.h"
+#else
 #include "unit.c"
+#endif
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,13 +47,14 @@ FMI_EXPORT const char *API(fmi3GetVersion)(void) { return "3.0"; }
 
 static Instance *instantiate(Interface kind, fmi3String name, fmi3String token, fmi3Boolean logging,
                              fmi3InstanceEnvironment environment, fmi3LogMessageCallback logger) {
-    const char *why = wrong_token(token);
+    const char *why = wrong_token(token, MODEL_GUID);
     if (why) {
         if (logger) logger(environment, ERROR, CATEGORIES[0], why);
         return NULL;
     }
-    Instance *m = create(calloc(1, sizeof(Instance)), free, kind, name, logging);
+    Instance *m = create(calloc(1, sizeof(Instance)), free, kind, name, logging, MODEL_KEY);
     if (!m) return NULL;
+    m->arrays = 1;
     m->logger = (void (*)(void))logger;
     m->environment = environment;
     m->log = log_message;
@@ -149,7 +153,7 @@ static Status count_fits(Instance *m, size_t expected, size_t given, const char 
         Status status = readable(m, vr, n, kind, kind, &values);                                                 \
         if (status == OK) status = count_fits(m, values, size, #call);                                           \
         for (size_t i = 0; status == OK && i < n; ++i)                                                           \
-            for (unsigned k = 0; k < WIDTH(vr[i]); ++k) {                                                        \
+            for (unsigned k = 0; k < WIDTH(m, vr[i]); ++k) {                                                     \
                 double v = m->now.v[vr[i] + k];                                                                  \
                 *value++ = expression;                                                                           \
             }                                                                                                    \
@@ -166,9 +170,9 @@ GET(fmi3GetBoolean, fmi3Boolean, 'B', v > 0.5)
         size_t i = 0;                                                                                                  \
         Status worst = OK;                                                                                             \
         for (size_t j = 0; j < n; ++j) {                                                                               \
-            if (vr[j] >= N_V || model_kind[vr[j]] != kind || WIDTH(vr[j]) == 0)                                        \
+            if (vr[j] >= N_V || model_kind[vr[j]] != kind || WIDTH(m, vr[j]) == 0)                                     \
                 return FAIL("%s: value reference %u is no %s variable", m->name, vr[j], kind_name(kind));              \
-            for (unsigned k = 0; k < WIDTH(vr[j]); ++k, ++i) {                                                         \
+            for (unsigned k = 0; k < WIDTH(m, vr[j]); ++k, ++i) {                                                      \
                 if (i >= size) return count_fits(m, i + 1, size, #call);                                               \
                 Status status = settable(m, vr[j] + k, expression);                                                    \
                 if (status > WARNING) return status;                                                                   \
@@ -178,7 +182,7 @@ GET(fmi3GetBoolean, fmi3Boolean, 'B', v > 0.5)
         if (i != size) return count_fits(m, i, size, #call);                                                           \
         i = 0;                                                                                                         \
         for (size_t j = 0; j < n; ++j)                                                                                 \
-            for (unsigned k = 0; k < WIDTH(vr[j]); ++k, ++i) put(m, vr[j] + k, expression);                            \
+            for (unsigned k = 0; k < WIDTH(m, vr[j]); ++k, ++i) put(m, vr[j] + k, expression);                         \
         return worst;                                                                                                  \
     }
 SET(fmi3SetFloat64, fmi3Float64, 'R', value[i])
@@ -292,18 +296,14 @@ static Status adjoint_derivative(Instance *m, const unsigned *unknown, size_t n_
         memset(m->moved_d, 0, sizeof m->moved_d);
         memset(m->moved_y, 0, sizeof m->moved_y);
         for (size_t i = 0; i < n_unknown; ++i)
-            for (unsigned k = 0; k < WIDTH(unknown[i]); ++k) *moved_slot(m, unknown[i] + k) += *seed++;
-        const double *args[] = {&TIME(m), states(m), inputs(m), parameters(m), m->moved_d, m->moved_y};
-        double *results[] = {m->seed_x, m->seed_u};
-        memcpy(m->arg, args, sizeof args);
-        memcpy(m->res, results, sizeof results);
-        if (galenic_cotangent(m->arg, m->res, m->iw, m->w, 0)) return FAIL("%s: the derivative at t = %g s failed", m->name, TIME(m));
+            for (unsigned k = 0; k < WIDTH(m, unknown[i]); ++k) *moved_slot(m, unknown[i] + k) += *seed++;
+        if (sweep_back(m) != OK) return ERROR;
         for (size_t i = 0; i < n_known; ++i)
-            for (unsigned k = 0; k < WIDTH(known[i]); ++k) *sensitivity++ = *seed_slot(m, known[i] + k);
+            for (unsigned k = 0; k < WIDTH(m, known[i]); ++k) *sensitivity++ = *seed_slot(m, known[i] + k);
         return OK;
     }
     for (size_t i = 0; i < n_known; ++i)
-        for (unsigned k = 0; k < WIDTH(known[i]); ++k) {
+        for (unsigned k = 0; k < WIDTH(m, known[i]); ++k) {
             clear_seeds(m);
             *seed_slot(m, known[i] + k) = 1.0;
             Status status = sweep(m);
@@ -311,7 +311,7 @@ static Status adjoint_derivative(Instance *m, const unsigned *unknown, size_t n_
             const double *weight = seed;
             double sum = 0.0;
             for (size_t j = 0; j < n_unknown; ++j)
-                for (unsigned l = 0; l < WIDTH(unknown[j]); ++l) sum += *weight++ * *moved_slot(m, unknown[j] + l);
+                for (unsigned l = 0; l < WIDTH(m, unknown[j]); ++l) sum += *weight++ * *moved_slot(m, unknown[j] + l);
             *sensitivity++ = sum;
         }
     return OK;

@@ -1,100 +1,14 @@
-/* One instance of a unit model: what FMI 2.0 and 3.0, Co-Simulation and Model Exchange have in common.
- *
- * fmi2.c and fmi3.c each include this file and are compiled alone, so that a binary is one translation unit: model.h
- * (sizes and tables) and equations.c (CasADi) are generated, the rest is fixed. All variables lie in one array,
- *     v = [inputs | parameters | states | unknowns | outputs | derivatives | event indicators | time | means]
- * and a value reference is an index into it. An instance owns one block of memory and there are no globals, so that
- * many live side by side, in threads too.
- */
-#include <math.h>
+/* One instance of a unit model: what FMI 2.0 and 3.0, Co-Simulation and Model Exchange have in common. model.h (sizes and
+ * tables) and equations.c (CasADi) are generated, the rest is fixed. */
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define CASADI_SYMBOL_EXPORT static
 #include "equations.c"
-#include "model.h"
-
-#if defined(_WIN32)
-#define FMI_EXPORT __declspec(dllexport)
-#else
-#define FMI_EXPORT __attribute__((visibility("default")))
-#endif
-#define JOINED(a, b) a##b
-#define PREFIXED(prefix, name) JOINED(prefix, name)
-
-/* the statuses have the same numbers in FMI 2.0 and 3.0 */
-typedef enum { OK, WARNING, DISCARD, ERROR, FATAL } Status;
-
-enum {
-    FIRST_P = N_U,
-    FIRST_X = FIRST_P + N_P,
-    FIRST_Z = FIRST_X + N_X,
-    FIRST_Y = FIRST_Z + N_Z,
-    FIRST_D = FIRST_Y + N_Y,
-    FIRST_E = FIRST_D + N_D,
-    INDEX_T = FIRST_E + N_E,
-    N_V = INDEX_T + 1,
-    FIRST_Q = N_V,
-    N_ALL = FIRST_Q + N_Q
-};
-
-typedef enum { CO_SIMULATION = 1, MODEL_EXCHANGE = 2 } Interface;
-
-typedef enum {
-    INSTANTIATED = 1,
-    INITIALIZATION = 2,
-    STEPPING = 4,
-    EVENT = 8,
-    CONTINUOUS = 16,
-    INTERMEDIATE = 32,
-    TERMINATED = 64,
-    FAILED = 128
-} Mode;
-enum {
-    RUNNING = STEPPING | EVENT | CONTINUOUS | INTERMEDIATE,
-    WRITABLE = INSTANTIATED | INITIALIZATION | RUNNING,
-    READABLE = WRITABLE | TERMINATED
-};
-
-enum { VALUES = 1, RATES = 2, ALL = VALUES | RATES }; /* what is out of date */
-
-/* what a state snapshot copies; everything that the future depends on */
-typedef struct {
-    unsigned long long model;
-    int mode, dirty, pending; /* an event that was reached and has not happened yet, or -1 */
-    char armed[N_E + 1];      /* indicators that were positive when continuous time began */
-    double v[N_ALL + 1], x_start[N_X + 1];
-    double last_time, last_step, last_x[N_X + 1], last_u[N_U + 1]; /* the last step, for its derivatives */
-} Snapshot;
-
-typedef struct Instance Instance;
-struct Instance {
-    Snapshot now;
-    double scratch_x[N_X + 1], scratch_z[N_Z + 1], scratch_q[N_Q + 1], mean[N_Q + 1], reached[2];
-    double seed_x[N_X + 1], seed_u[N_U + 1], seed_p[N_P + 1], moved_x[N_X + 1], moved_d[N_X + 1], moved_y[N_Y + 1];
-    const double *arg[SZ_ARG + 1];
-    double *res[SZ_RES + 1];
-    casadi_int iw[SZ_IW + 1];
-    double w[SZ_W + 1];
-    Interface kind;
-    void (*log)(Instance *m, Status status, const char *category, const char *text);
-    void (*release)(void *);
-    void (*logger)(void);
-    void *environment;
-    int logging; /* of CATEGORIES, a bit each */
-    int event_mode, early_return, inputs_moved, pieces;
-    void (*intermediate)(void);
-    char name[256];
-};
-
-static const char *const CATEGORIES[] = {"logStatusError", "logStatusDiscard", "logEvents"};
-enum { N_CATEGORIES = 3, LOG_EVENTS = 4 };
+#include "unit.h"
 
 /* messages are formatted here, so that a '%' in a name is harmless */
-static Status report(Instance *m, Status status, const char *category, const char *format, ...) {
+UNIT Status report(Instance *m, Status status, const char *category, const char *format, ...) {
     char text[1024];
     va_list list;
     va_start(list, format);
@@ -105,11 +19,7 @@ static Status report(Instance *m, Status status, const char *category, const cha
     return status;
 }
 
-#define FAIL(...) report(m, ERROR, CATEGORIES[0], __VA_ARGS__)
-#define REFUSE(...) report(m, DISCARD, CATEGORIES[1], __VA_ARGS__)
-#define TIME(m) ((m)->now.v[INDEX_T])
-
-static Status wrong_state(Instance *m, const char *call) {
+UNIT Status wrong_state(Instance *m, const char *call) {
     static const struct {
         Mode mode;
         const char *text;
@@ -121,20 +31,6 @@ static Status wrong_state(Instance *m, const char *call) {
             return FAIL("%s: %s is not allowed in this state (%s, t = %g s)", m->name, call, names[i].text, TIME(m));
     return FAIL("%s: %s is not allowed in this state (an earlier call failed; reset the instance)", m->name, call);
 }
-
-#define REQUIRE(modes, call)          \
-    Instance *m = (Instance *)c;      \
-    if (!m) return ERROR;             \
-    if (!(m->now.mode & (modes))) return wrong_state(m, call);
-#define REQUIRE_KIND(which, modes, call) \
-    REQUIRE(modes, call)                 \
-    if (m->kind != (which))              \
-        return FAIL("%s: %s belongs to %s", m->name, call, (which) == CO_SIMULATION ? "Co-Simulation" : "Model Exchange");
-
-static double *inputs(Instance *m) { return m->now.v; }
-static double *parameters(Instance *m) { return m->now.v + FIRST_P; }
-static double *states(Instance *m) { return m->now.v + FIRST_X; }
-static double *unknowns(Instance *m) { return m->now.v + FIRST_Z; }
 
 /* the integrator's estimate of the first step squares its arguments: where the square is denormal it divides 0 by 0 */
 static double without_denormals(double value) { return fabs(value) < 1e-100 ? 0.0 : value; }
@@ -159,7 +55,7 @@ static void present(Instance *m, double *result) {
     m->res[0] = result;
 }
 
-static int solve_algebraic(Instance *m) {
+UNIT int solve_algebraic(Instance *m) {
     if (N_Z == 0) return 0;
     unsolved(m, unknowns(m));
     return galenic_algebraic(m->arg, m->res, m->iw, m->w, 0);
@@ -199,7 +95,7 @@ static int happen(Instance *m, int event) {
 
 /* Which event is due: an indicator below zero because an input moved, or at zero and falling, or at zero where continuous time
  * ended and above before. N_E if none is, -1 if they cannot be evaluated. */
-static int due_event(Instance *m) {
+UNIT int due_event(Instance *m) {
     int at_zero = 0;
     if (evaluate_indicators(m)) return -1;
     for (int e = 0; e < N_E; ++e) {
@@ -217,7 +113,7 @@ static int due_event(Instance *m) {
 }
 
 /* the events that are due, one that was reached first, and what follows from them */
-static int settle_events(Instance *m) {
+UNIT int settle_events(Instance *m) {
     if (N_E == 0) return 0;
     for (int round = 0; round < 10 + N_E; ++round) {
         int due = m->now.pending;
@@ -242,7 +138,7 @@ static int initialize(Instance *m) {
 }
 
 /* unknowns and outputs */
-static int refresh(Instance *m) {
+UNIT int refresh(Instance *m) {
     if (!(m->now.dirty & VALUES)) return 0;
     if (m->now.mode & (INSTANTIATED | INITIALIZATION)) {
         if (initialize(m)) return 1;
@@ -268,9 +164,9 @@ static int refresh_rates(Instance *m) {
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
 /* a state belongs to one model and one interface of it */
-static unsigned long long own_key(const Instance *m) { return MODEL_KEY + m->kind; }
+static unsigned long long own_key(const Instance *m) { return m->key + m->kind; }
 
-static void reset(Instance *m) {
+UNIT void reset(Instance *m) {
     memset(&m->now, 0, sizeof m->now);
     memcpy(m->now.v, model_start, N_V * sizeof(double));
     memcpy(m->now.x_start, model_start + FIRST_X, N_X * sizeof(double));
@@ -281,12 +177,14 @@ static void reset(Instance *m) {
     m->inputs_moved = 0;
 }
 
-static Instance *create(void *memory, void (*release)(void *), Interface kind, const char *name, int logging) {
+UNIT Instance *create(void *memory, void (*release)(void *), Interface kind, const char *name, int logging,
+                      unsigned long long key) {
     Instance *m = (Instance *)memory;
     if (!m) return NULL;
     memset(m, 0, sizeof *m);
     m->release = release;
     m->kind = kind;
+    m->key = key;
     m->logging = logging ? (1 << N_CATEGORIES) - 1 : 0;
     m->pieces = 1;
     snprintf(m->name, sizeof m->name, "%s", name && *name ? name : MODEL_NAME);
@@ -294,12 +192,12 @@ static Instance *create(void *memory, void (*release)(void *), Interface kind, c
     return m;
 }
 
-static const char *wrong_token(const char *token) {
-    if (token && !strcmp(token, MODEL_GUID)) return NULL;
+UNIT const char *wrong_token(const char *token, const char *own) {
+    if (token && !strcmp(token, own)) return NULL;
     return "the guid is not that of this binary: modelDescription.xml and binary do not belong together";
 }
 
-static Status set_logging(Instance *m, int on, size_t n, const char *const categories[]) {
+UNIT Status set_logging(Instance *m, int on, size_t n, const char *const categories[]) {
     int chosen = n ? 0 : (1 << N_CATEGORIES) - 1;
     for (size_t i = 0; i < n; ++i) {
         int k = 0;
@@ -311,7 +209,7 @@ static Status set_logging(Instance *m, int on, size_t n, const char *const categ
     return OK;
 }
 
-static Status set_start_time(Instance *m, double start, int stop_defined, double stop) {
+UNIT Status set_start_time(Instance *m, double start, int stop_defined, double stop) {
     if (!isfinite(start) || (stop_defined && !(stop >= start)))
         return FAIL("%s: start time %g and stop time %g make no experiment", m->name, start, stop);
     TIME(m) = start;
@@ -319,7 +217,7 @@ static Status set_start_time(Instance *m, double start, int stop_defined, double
     return OK;
 }
 
-static Status finish_initialization(Instance *m, Mode next) {
+UNIT Status finish_initialization(Instance *m, Mode next) {
     m->now.dirty = ALL;
     if (refresh(m)) return FAIL("%s: no consistent initial state at t = %g s", m->name, TIME(m));
     m->now.mode = next;
@@ -328,19 +226,19 @@ static Status finish_initialization(Instance *m, Mode next) {
 
 /* ---- values ---------------------------------------------------------------------------------------------------- */
 
-static const char *kind_name(char kind) {
+UNIT const char *kind_name(char kind) {
     return kind == 'R' ? "Real" : kind == 'I' ? "Integer" : kind == 'E' ? "Enumeration" : "Boolean";
 }
 
 /* checks the references, brings their values up to date, and says how many values they have */
-static Status readable(Instance *m, const unsigned *vr, size_t n, char kind, char or_kind, size_t *values) {
+UNIT Status readable(Instance *m, const unsigned *vr, size_t n, char kind, char or_kind, size_t *values) {
     int rates = 0;
     *values = 0;
     for (size_t i = 0; i < n; ++i) {
-        if (vr[i] >= N_V || (model_kind[vr[i]] != kind && model_kind[vr[i]] != or_kind) || WIDTH(vr[i]) == 0)
+        if (vr[i] >= N_V || (model_kind[vr[i]] != kind && model_kind[vr[i]] != or_kind) || WIDTH(m, vr[i]) == 0)
             return FAIL("%s: value reference %u is no %s variable", m->name, vr[i], kind_name(kind));
         rates |= vr[i] >= FIRST_D && vr[i] < INDEX_T;
-        *values += WIDTH(vr[i]);
+        *values += WIDTH(m, vr[i]);
     }
     if (rates ? refresh_rates(m) : refresh(m)) {
         const char *text = "%s: the outputs cannot be evaluated at t = %g s";
@@ -356,7 +254,7 @@ static int changes_now(const Instance *m, unsigned r) {
 
 /* May this element be set to this value now? Importers give discrete inputs in continuous time too, even those of a time that
  * their solver only tries: such a value has no effect, the one given in event mode has. */
-static Status settable(Instance *m, unsigned r, double value) {
+UNIT Status settable(Instance *m, unsigned r, double value) {
     const char *variable = model_names[r];
     if (!model_settable[r]) return FAIL("%s: '%s' is calculated and cannot be set", m->name, variable);
     if (!changes_now(m, r) && !(model_settable[r] & 2))
@@ -371,7 +269,7 @@ static Status settable(Instance *m, unsigned r, double value) {
     return WARNING;
 }
 
-static void put(Instance *m, unsigned r, double value) {
+UNIT void put(Instance *m, unsigned r, double value) {
     if (!changes_now(m, r)) return;
     m->now.v[r] = without_denormals(value);
     if (r >= FIRST_X) m->now.x_start[r - FIRST_X] = value;
@@ -386,7 +284,7 @@ static void put(Instance *m, unsigned r, double value) {
 #endif
 
 /* a step of h seconds into scratch_x and scratch_q; to the first event, whose index and place come into `reached` */
-static int integrate(Instance *m, double h, int to_event) {
+UNIT int integrate(Instance *m, double h, int to_event) {
     m->arg[0] = &TIME(m);
     m->arg[1] = &h;
     m->arg[2] = states(m);
@@ -428,7 +326,7 @@ static int integrate(Instance *m, double h, int to_event) {
     return 0;
 }
 
-static Status begin_step(Instance *m, double time, double h) {
+UNIT Status begin_step(Instance *m, double time, double h) {
     if (!(h > 0) || !isfinite(h)) return FAIL("%s: step size %g s at t = %g s", m->name, h, TIME(m));
     if (fabs(time - TIME(m)) > 1e-9 * fmax(1.0, fabs(time)))
         return FAIL("%s: step asked for at t = %.17g s, but the FMU is at t = %.17g s", m->name, time, TIME(m));
@@ -441,7 +339,7 @@ static Status settle_before_step(Instance *m) {
     return settle_events(m) ? FAIL("%s: no consistent state at t = %g s for the present inputs", m->name, TIME(m)) : OK;
 }
 
-static void remember_step(Instance *m) {
+UNIT void remember_step(Instance *m) {
     m->now.last_time = TIME(m);
     m->now.last_step = 0; /* until the step has succeeded */
     memcpy(m->now.last_x, states(m), N_X * sizeof(double));
@@ -450,7 +348,7 @@ static void remember_step(Instance *m) {
 }
 
 /* an event that is due just where the step ends belongs to it, so that what is read there is what follows from it */
-static Status end_step(Instance *m, int settle) {
+UNIT Status end_step(Instance *m, int settle) {
     if (solve_algebraic(m) || (settle && settle_events(m)) || evaluate_outputs(m))
         return FAIL("%s: the outputs cannot be evaluated at t = %g s", m->name, TIME(m));
     m->now.dirty = RATES;
@@ -458,7 +356,7 @@ static Status end_step(Instance *m, int settle) {
 }
 
 /* a whole communication step, events included */
-static Status whole_step(Instance *m, double time, double h) {
+UNIT Status whole_step(Instance *m, double time, double h) {
     Status status = begin_step(m, time, h);
     if (status == OK) status = settle_before_step(m);
     if (status != OK) return status;
@@ -472,7 +370,7 @@ static Status whole_step(Instance *m, double time, double h) {
 
 /* ---- Model Exchange -------------------------------------------------------------------------------------------- */
 
-static Status exchange_states(Instance *m, double *x, size_t n, const double *from) {
+UNIT Status exchange_states(Instance *m, double *x, size_t n, const double *from) {
     if (n != N_D) return FAIL("%s: there are %d continuous states, not %zu", m->name, N_D, n);
     for (int i = 0; from && i < N_D; ++i)
         if (!isfinite(from[i]))
@@ -486,7 +384,7 @@ static Status exchange_states(Instance *m, double *x, size_t n, const double *fr
     return OK;
 }
 
-static Status get_rates(Instance *m, double *to, size_t n, unsigned first, size_t count, const char *what) {
+UNIT Status get_rates(Instance *m, double *to, size_t n, unsigned first, size_t count, const char *what) {
     if (n != count) return FAIL("%s: there are %zu %s, not %zu", m->name, count, what, n);
     int failed = refresh_rates(m);
     for (size_t i = 0; !failed && i < n; ++i) {
@@ -496,13 +394,13 @@ static Status get_rates(Instance *m, double *to, size_t n, unsigned first, size_
     return failed ? REFUSE("%s: the %s cannot be evaluated at t = %g s", m->name, what, TIME(m)) : OK;
 }
 
-static Status get_nominals(Instance *m, double *x, size_t n) {
+UNIT Status get_nominals(Instance *m, double *x, size_t n) {
     if (n != N_D) return FAIL("%s: there are %d continuous states, not %zu", m->name, N_D, n);
     for (int i = 0; i < N_D; ++i) x[i] = model_nominal[model_derived[i]];
     return OK;
 }
 
-static Status handle_events(Instance *m, int *states_changed) {
+UNIT Status handle_events(Instance *m, int *states_changed) {
     memcpy(m->moved_x, states(m), N_X * sizeof(double));
     if (solve_algebraic(m) || settle_events(m)) return FAIL("%s: no consistent state at t = %g s", m->name, TIME(m));
     *states_changed = 0;
@@ -511,7 +409,7 @@ static Status handle_events(Instance *m, int *states_changed) {
     return OK;
 }
 
-static Status enter_continuous_time(Instance *m) {
+UNIT Status enter_continuous_time(Instance *m) {
     if (refresh_rates(m)) return FAIL("%s: no consistent state at t = %g s", m->name, TIME(m));
     for (int e = 0; e < N_E; ++e) m->now.armed[e] = m->now.v[FIRST_E + e] > 0;
     m->now.mode = CONTINUOUS;
@@ -520,26 +418,26 @@ static Status enter_continuous_time(Instance *m) {
 
 /* ---- state ----------------------------------------------------------------------------------------------------- */
 
-static Status take_state(Instance *m, void **state) {
+UNIT Status take_state(Instance *m, void **state) {
     if (!*state) *state = malloc(sizeof(Snapshot));
     if (!*state) return FAIL("%s: no memory for an FMU state", m->name);
     memcpy(*state, &m->now, sizeof(Snapshot));
     return OK;
 }
 
-static Status put_state(Instance *m, const void *state) {
+UNIT Status put_state(Instance *m, const void *state) {
     if (((const Snapshot *)state)->model != own_key(m)) return FAIL("%s: that is no state of this FMU", m->name);
     memcpy(&m->now, state, sizeof(Snapshot));
     return OK;
 }
 
-static Status serialize(Instance *m, const void *state, char *bytes, size_t size) {
+UNIT Status serialize(Instance *m, const void *state, char *bytes, size_t size) {
     if (size < sizeof(Snapshot)) return FAIL("%s: %zu bytes do not hold the state, %zu do", m->name, size, sizeof(Snapshot));
     memcpy(bytes, state, sizeof(Snapshot));
     return OK;
 }
 
-static Status deserialize(Instance *m, const char *bytes, size_t size, void **state) {
+UNIT Status deserialize(Instance *m, const char *bytes, size_t size, void **state) {
     unsigned long long model = 0;
     if (size >= sizeof model) memcpy(&model, bytes, sizeof model);
     if (size != sizeof(Snapshot) || model != own_key(m)) return FAIL("%s: %zu bytes are no state of this FMU", m->name, size);
@@ -551,15 +449,6 @@ static Status deserialize(Instance *m, const char *bytes, size_t size, void **st
 
 /* ---- derivatives ----------------------------------------------------------------------------------------------- */
 
-/* Derivatives of what: in initialization mode of the initialisation by inputs, parameters and start values; after a
- * step in Co-Simulation of that step by its inputs and the states at its start; else at this instant. */
-typedef enum { OF_START, OF_STEP, OF_INSTANT } Subject;
-
-static Subject subject(const Instance *m) {
-    if (m->now.mode == INITIALIZATION) return OF_START;
-    return m->now.mode & (STEPPING | TERMINATED) && m->now.last_step > 0 ? OF_STEP : OF_INSTANT;
-}
-
 static const char *const TAKEN_BY[] = {"inputs, parameters and start values", "inputs and the states at the step's start",
                                        "inputs and states"};
 static const char *const TAKEN_OF[] = {"states, derivatives and outputs", "outputs and the states at the step's end",
@@ -570,34 +459,34 @@ static Status not_derivable(Instance *m, unsigned r, const char *word, const cha
                 r < N_V ? model_names[r] : "", r, word, which);
 }
 
-static double *seed_slot(Instance *m, unsigned r) {
+UNIT double *seed_slot(Instance *m, unsigned r) {
     if (r < FIRST_P) return m->seed_u + r;
     if (r < FIRST_X) return subject(m) == OF_START ? m->seed_p + (r - FIRST_P) : NULL;
     if (r < FIRST_Z) return subject(m) == OF_START && !model_settable[r] ? NULL : m->seed_x + (r - FIRST_X);
     return NULL;
 }
 
-static double *moved_slot(Instance *m, unsigned r) {
+UNIT double *moved_slot(Instance *m, unsigned r) {
     if (r >= FIRST_Y && r < FIRST_D) return m->moved_y + (r - FIRST_Y);
     if (r >= FIRST_X && r < FIRST_Z) return subject(m) == OF_INSTANT ? NULL : m->moved_x + (r - FIRST_X);
     if (r >= FIRST_D && r < FIRST_E) return subject(m) == OF_STEP ? NULL : m->moved_d + model_derived[r - FIRST_D];
     return NULL;
 }
 
-static void clear_seeds(Instance *m) {
+UNIT void clear_seeds(Instance *m) {
     memset(m->seed_x, 0, sizeof m->seed_x);
     memset(m->seed_u, 0, sizeof m->seed_u);
     memset(m->seed_p, 0, sizeof m->seed_p);
 }
 
 /* checks the references and says how many values they have */
-static Status derivable(Instance *m, const unsigned *unknown, size_t n_unknown, const unsigned *known, size_t n_known,
+UNIT Status derivable(Instance *m, const unsigned *unknown, size_t n_unknown, const unsigned *known, size_t n_known,
                         size_t *values_unknown, size_t *values_known) {
     *values_unknown = *values_known = 0;
-    for (size_t i = 0; i < n_known; *values_known += WIDTH(known[i]), ++i)
+    for (size_t i = 0; i < n_known; *values_known += WIDTH(m, known[i]), ++i)
         if (known[i] >= N_V || !seed_slot(m, known[i]))
             return not_derivable(m, known[i], "by", TAKEN_BY[subject(m)]);
-    for (size_t i = 0; i < n_unknown; *values_unknown += WIDTH(unknown[i]), ++i)
+    for (size_t i = 0; i < n_unknown; *values_unknown += WIDTH(m, unknown[i]), ++i)
         if (unknown[i] >= N_V || !moved_slot(m, unknown[i]))
             return not_derivable(m, unknown[i], "of", TAKEN_OF[subject(m)]);
     if (refresh(m)) return FAIL("%s: no consistent state at t = %g s", m->name, TIME(m));
@@ -605,7 +494,7 @@ static Status derivable(Instance *m, const unsigned *unknown, size_t n_unknown, 
 }
 
 /* seeds -> moved */
-static Status sweep(Instance *m) {
+UNIT Status sweep(Instance *m) {
     int failed;
     if (subject(m) == OF_START) {
         const double *args[] = {&TIME(m), m->now.x_start, inputs(m), parameters(m), m->seed_x, m->seed_u, m->seed_p};
@@ -629,13 +518,23 @@ static Status sweep(Instance *m) {
     return failed ? FAIL("%s: the derivative at t = %g s failed", m->name, TIME(m)) : OK;
 }
 
-static Status directional_derivative(Instance *m, const unsigned *unknown, size_t n_unknown, const unsigned *known,
+/* what is seeded in moved_d and moved_y, at this instant, back to seed_x and seed_u */
+UNIT Status sweep_back(Instance *m) {
+    const double *args[] = {&TIME(m), states(m), inputs(m), parameters(m), m->moved_d, m->moved_y};
+    double *results[] = {m->seed_x, m->seed_u};
+    memcpy(m->arg, args, sizeof args);
+    memcpy(m->res, results, sizeof results);
+    int failed = galenic_cotangent(m->arg, m->res, m->iw, m->w, 0);
+    return failed ? FAIL("%s: the derivative at t = %g s failed", m->name, TIME(m)) : OK;
+}
+
+UNIT Status directional_derivative(Instance *m, const unsigned *unknown, size_t n_unknown, const unsigned *known,
                                      size_t n_known, const double *seed, double *sensitivity) {
     clear_seeds(m);
     for (size_t i = 0; i < n_known; ++i)
-        for (unsigned k = 0; k < WIDTH(known[i]); ++k) *seed_slot(m, known[i] + k) += *seed++;
+        for (unsigned k = 0; k < WIDTH(m, known[i]); ++k) *seed_slot(m, known[i] + k) += *seed++;
     Status status = sweep(m);
     for (size_t i = 0; status == OK && i < n_unknown; ++i)
-        for (unsigned k = 0; k < WIDTH(unknown[i]); ++k) *sensitivity++ = *moved_slot(m, unknown[i] + k);
+        for (unsigned k = 0; k < WIDTH(m, unknown[i]); ++k) *sensitivity++ = *moved_slot(m, unknown[i] + k);
     return status;
 }
