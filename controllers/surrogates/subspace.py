@@ -32,7 +32,7 @@ from fmus.errors import GalenicError
 
 #: Singular values below this share of the largest are no states, nor are those that do not stand out from what follows:
 #: by this factor from the median of so many that come next.
-_NOTHING, _STANDS_OUT, _FOLLOWING = 1e-6, 1.25, 24
+_NOTHING, _STANDS_OUT, _FOLLOWING = 1e-6, 1.1, 24
 #: An order is good enough whose error is within so much of the least.
 _NEARLY = 1.05
 #: Orders that are tried, the higher ones further apart.
