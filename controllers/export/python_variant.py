@@ -8,11 +8,9 @@ from typing import Any
 
 from controllers.mpc import MPCController
 from controllers.nonlinear.engines import ENGINES
-from cosim.component import Port
-from cosim.python_fmu.component import Wanted, texts_in
-from cosim.python_fmu.export import write_python_fmu
+from cosim.python_fmu.component import texts_in
+from cosim.python_fmu.export import wanted_controller, write_python_fmu
 from cosim.scenario import Scenario
-from cosim.sensors import Sensor
 from cosim.system import System
 from cosim.yaml_lines import read_yaml
 from fmus.errors import GalenicError, nearest
@@ -57,22 +55,13 @@ def build_python_variant(
                 "--engine: a linear law (surrogate:) has no engines", cure="leave --engine out, or give it a 'model:'"
             )
         section["engine"] = engine
-    measurements = {f"{s.name}.value": s.measurement for s in system.sampled if isinstance(s, Sensor)}
-
-    def port(signal: str) -> Port:
-        return system.ports[signal]
-
-    wanted = Wanted(
-        name=name,
+    wanted = wanted_controller(
+        scenario,
+        system,
+        name,
         file=_CLASS,
         class_name="PredictiveController",
-        directory=scenario.directory,
         config=section,
-        find_port=port,
-        scenario=scenario.name,
-        step_size=scenario.communication_step,
-        seed=scenario.seed,
-        measurements=measurements,
         requires=_NEEDS.get(str(section.get("engine", "")), ()),
         files=[str(file) for file in _files(section, scenario.directory)],
     )

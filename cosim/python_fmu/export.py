@@ -22,6 +22,7 @@ from cosim.python_fmu.imports import CONTRACT
 from cosim.python_fmu.requirements import clauses, satisfies
 from cosim.scenario import Scenario
 from cosim.sensors import Sensor
+from cosim.system import System
 from fmus.errors import GalenicError
 from fmus.export import cache_directory, write_atomically
 from fmus.toolchain import chosen_platforms, compile_shared_library, compiler_version
@@ -105,31 +106,49 @@ def build_controller_fmus(
         return []
     _pythonfmu()
     system = build_system(scenario)
-    measurements = {f"{s.name}.value": s.measurement for s in system.sampled if isinstance(s, Sensor)}
-
-    def port(signal: str) -> Port:
-        return system.ports[signal]  # the controllers were built with it: every signal that they ask for is there
-
     files = []
     for name, config in own.items():
         file, _, class_name = config["type"].rpartition(":")
-        wanted = Wanted(
-            name=name,
-            file=scenario.resolve(file),
-            class_name=class_name,
-            directory=scenario.directory,
-            config=config,
-            find_port=port,
-            scenario=scenario.name,
-            step_size=scenario.communication_step,
-            seed=scenario.seed,
-            measurements=measurements,
+        wanted = wanted_controller(
+            scenario, system, name, file=scenario.resolve(file), class_name=class_name, config=config
         )
         try:
             files.append(write_python_fmu(wanted, directory, platforms))
         except GalenicError as error:
             raise scenario.located(("controllers", name), error) from error
     return files
+
+
+def wanted_controller(
+    scenario: Scenario,
+    system: System,
+    name: str,
+    *,
+    file: Path,
+    class_name: str,
+    config: Mapping[str, Any],
+    requires: Sequence[str] = (),
+    files: Sequence[str] = (),
+) -> Wanted:
+    """A controller of a scenario to export, with all of the scenario that it may ask for; see `Wanted`."""
+
+    def port(signal: str) -> Port:
+        return system.ports[signal]  # the controllers were built with it: every signal that they ask for is there
+
+    return Wanted(
+        name=name,
+        file=file,
+        class_name=class_name,
+        directory=scenario.directory,
+        config=config,
+        find_port=port,
+        scenario=scenario.name,
+        step_size=scenario.communication_step,
+        seed=scenario.seed,
+        measurements={f"{s.name}.value": s.measurement for s in system.sampled if isinstance(s, Sensor)},
+        requires=requires,
+        files=files,
+    )
 
 
 def build_python_fmus(
