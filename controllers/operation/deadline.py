@@ -32,17 +32,42 @@ def reserve(deadline: float) -> float:
     return min(_SHARE * deadline, _ENOUGH)
 
 
+class _Quiet:
+    """While somebody holds it, Python does not search for cyclic garbage, which can stop all threads for 100 ms."""
+
+    def __init__(self) -> None:
+        self._lock, self._holders, self._was_on = threading.Lock(), set[object](), True
+
+    def hold(self, who: object) -> None:
+        with self._lock:
+            if not self._holders:
+                self._was_on = gc.isenabled()
+                gc.disable()
+            self._holders.add(who)
+
+    def release(self, who: object) -> None:
+        with self._lock:
+            if who in self._holders:
+                self._holders.discard(who)
+                if not self._holders and self._was_on:
+                    gc.enable()
+
+
+_QUIET = _Quiet()
+
+
 @contextmanager
 def undisturbed(deadline: float) -> Iterator[None]:
-    """For one execution; Python's search for garbage, which can stop all threads for 100 ms, waits until its end."""
-    if math.isinf(deadline) or not gc.isenabled():
+    """For one execution with a deadline: garbage is searched for when it and what it asked for have ended."""
+    if math.isinf(deadline):
         yield
         return
-    gc.disable()
+    step = object()
+    _QUIET.hold(step)
     try:
         yield
     finally:
-        gc.enable()
+        _QUIET.release(step)
 
 
 class Task:
@@ -70,10 +95,12 @@ class Task:
         call, self._call = self._call, None
         if call is not None:
             self.begun = True
+            _QUIET.hold(self)
             try:
                 self.answer = call()
             except BaseException as error:  # raised again where it was asked for
                 self.error = error
+            _QUIET.release(self)
         self.finished = True
         self._done.release()
 
@@ -148,6 +175,11 @@ class Worker:
         """Drop whatever has not begun."""
         for task in self._open:
             task.drop()
+
+    def give_up(self) -> None:
+        """What runs may never end: the rest of the process goes on as if it was not there."""
+        for task in self._open:
+            _QUIET.release(task)
 
     def wait(self, until: float) -> None:
         """Until nothing is left to compute, or that time of the clock."""

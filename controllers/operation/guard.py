@@ -72,7 +72,9 @@ class GuardedLaw:
         self._left = None
         if (worker := self._worker) is None:
             return self._here(call, instead)
-        self._astray = self._astray or worker.behind > _FAR_BEHIND
+        if not self._astray and worker.behind > _FAR_BEHIND:
+            self._astray = True
+            worker.give_up()
         try:
             if self._astray and self.busy:
                 raise OutOfTimeError(Task(call))

@@ -69,7 +69,7 @@ class Hurried:
 def hurried() -> Iterator[Hurried]:
     made = Hurried()
     yield made
-    made.law.let_go.set()
+    made.come_back()
 
 
 def solved(hurried: Hurried) -> None:
@@ -124,11 +124,29 @@ def test_a_law_that_never_comes_back_is_lived_without() -> None:
                 (Rung.SAFE, StepReason.SAFE_STATE),
             )
         assert rung is Rung.SAFE
+        assert gc.isenabled()
         assert len(hurried.shell.law._worker._open) <= guard._FAR_BEHIND + 2  # type: ignore[union-attr]
     finally:
         hurried.come_back()
     hurried.step()
     assert hurried.law.calls["initialize"] == 2  # there was too much to catch up with
+
+
+def test_garbage_is_not_searched_for_in_a_step_nor_by_a_law_that_is_busy(hurried: Hurried) -> None:
+    solved(hurried)
+    on: list[bool] = []
+    hurried.law.predicted = lambda inputs: (on.append(gc.isenabled()), np.tile([100.0, 50.0, 20.0], (len(inputs), 1)))[
+        1
+    ]
+    hurried.step()
+    assert on
+    assert not any(on)
+    assert gc.isenabled()
+    hurried.law.stuck = True
+    hurried.step()
+    assert not gc.isenabled()
+    hurried.come_back()
+    assert gc.isenabled()
 
 
 def test_a_law_that_raises_in_its_thread_is_told(hurried: Hurried) -> None:
