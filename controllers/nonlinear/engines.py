@@ -8,11 +8,13 @@ from controllers.optimal_control.answer import Engine
 from controllers.optimal_control.problem import OptimalControlProblem
 from fmus.errors import GalenicError, nearest
 
-ENGINES = ("hpipm", "casadi", "ipopt", "do_mpc")
+ENGINES = ("hpipm", "riccati", "casadi", "ipopt", "do_mpc")
+#: Those that are compiled.
+NATIVE = ("hpipm", "riccati")
 
 
 def make_engine(name: str, problem: OptimalControlProblem, **options: Any) -> tuple[Engine, str]:
-    """An engine and its name: without a compiler ``hpipm`` gives way to ``casadi``, for trees to ``ipopt``.
+    """An engine and its name: without a compiler those in C give way to ``casadi``, for trees to ``ipopt``.
 
     Args:
         name: one of `ENGINES`.
@@ -22,11 +24,11 @@ def make_engine(name: str, problem: OptimalControlProblem, **options: Any) -> tu
     Raises:
         GalenicError: an unknown name, or an engine that cannot take the problem.
     """
-    if name == "hpipm":
+    if name in NATIVE:
         from controllers.optimal_control.engine_hpipm import HPIPMEngine
 
         try:
-            return HPIPMEngine(problem, **options), "hpipm"
+            return HPIPMEngine(problem, riccati=name == "riccati", **options), name
         except GalenicError:
             name = "casadi" if problem.scenarios is None else "ipopt"
     if name == "casadi":

@@ -3,8 +3,9 @@
 - `problem`: states, inputs, dynamics, costs, constraints and the grid. `soft_constraint`: limits that may give way.
 - `tree`: scenarios of uncertain parameters, and the nodes they make. `terms`: what may differ from solve to solve.
 - `answer`: what every engine returns, and the engines' interface.
-- `engine_hpipm`: real-time iteration in C (`rti_kernel.c`) around HPIPM, with the generated functions of
-  `stage_functions`, compiled and cached by `native_library`. The engine for operation.
+- `engine_hpipm`: real-time iteration in C (`rti_kernel.c`) around HPIPM or an interior-point method of our own
+  (`riccati_ipm.c`), with the generated functions of `stage_functions`, put together by `rti_setup`, compiled and cached
+  by `native_library`. The engine for operation.
 - `engine_nlp`: the whole problem (`transcription`) for CasADi's solvers: sqpmethod with HPIPM where nothing can be
   compiled, IPOPT as the reference.
 - `engine_do_mpc`: the same problem in do-mpc, where that is installed.

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import casadi
-import platformdirs
 
 from fmus.errors import GalenicError
+from fmus.export import cache_directory
 from fmus.toolchain import compiler_version, this_platform
 
 
@@ -46,24 +46,31 @@ def hpipm_library() -> ctypes.CDLL:
     return ctypes.CDLL(str(found[0]))
 
 
-def load_compiled(source: str, name: str) -> tuple[ctypes.CDLL, bool]:
+def load_compiled(source: str, name: str, *, for_this_processor: bool = False) -> tuple[ctypes.CDLL, bool]:
     """The library of a C source that may include HPIPM's headers, and whether it had to be compiled.
 
     It is kept under a key of the source, the headers' version, the compiler and the processor's kind.
+
+    Args:
+        source: of the library.
+        name: of its file.
+        for_this_processor: use all instructions that it has, where that is known.
 
     Raises:
         GalenicError: with the compiler's message.
     """
     target = this_platform()
     machine = 1 if len(target.targets) > 1 and platform.machine() == "arm64" else 0
-    key_of = (source, *_options(target.targets[machine]), casadi.CasadiMeta.version(), compiler_version())
+    abilities = _abilities() if for_this_processor else ""
+    options = [*_options(target.targets[machine]), *(["-mcpu=native"] if abilities else [])]
+    key_of = (source, *options, abilities, casadi.CasadiMeta.version(), compiler_version())
     key = hashlib.sha256("\n".join(key_of).encode()).hexdigest()[:20]
-    file = Path(platformdirs.user_cache_dir("galenic")) / "optimal_control" / f"{name}-{key}{target.suffix}"
+    file = cache_directory().parent / "optimal_control" / f"{name}-{key}{target.suffix}"
     missing = not file.is_file()
     if missing:
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f"{file.stem}-{secrets.token_hex(8)}.tmp")
-        temporary.write_bytes(_compile(source, target.targets[machine], target.suffix))
+        temporary.write_bytes(_compile(source, options, target.suffix))
         temporary.replace(file)
     return ctypes.CDLL(str(file)), missing
 
@@ -89,10 +96,19 @@ def _options(target: str) -> list[str]:
     return ["-target", target, "-std=gnu11", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-fno-sanitize=all"]
 
 
-def _compile(source: str, target: str, suffix: str) -> bytes:
+def _abilities() -> str:
+    """Instruction sets of this processor, or nothing: a library made for one must not be found by another."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def _compile(source: str, options: list[str], suffix: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="galenic-build-") as folder:
         (Path(folder) / "solver.c").write_text(source, encoding="utf-8", newline="\n")
-        command = [sys.executable, "-m", "ziglang", "cc", *_options(target), "-w", "-s"]
+        command = [sys.executable, "-m", "ziglang", "cc", *options, "-w", "-s"]
         # the headers are named from the folder, whatever characters its path has
         command += ["-I", str(casadi_folder() / "include"), "solver.c", "-o", "solver" + suffix, "-lm"]
         clean = {k: v for k, v in os.environ.items() if k not in ("CFLAGS", "CPPFLAGS", "LDFLAGS")}
@@ -100,7 +116,7 @@ def _compile(source: str, target: str, suffix: str) -> bytes:
         if done.returncode != 0:
             first = "\n".join((done.stderr or done.stdout).splitlines()[:12])
             raise GalenicError(
-                f"compiling the solver for {target} failed:\n{first}",
+                f"compiling the solver for {options[1]} failed:\n{first}",
                 cure="check that the 'ziglang' package is installed and that the disk is not full",
             )
         return (Path(folder) / f"solver{suffix}").read_bytes()

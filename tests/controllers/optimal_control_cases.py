@@ -21,12 +21,21 @@ from controllers.optimal_control import (
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def converged_hpipm(problem: OptimalControlProblem) -> HPIPMEngine:
-    return HPIPMEngine(problem, iterations=50, first_iterations=50, tolerance=1e-7, qp_tolerance=1e-8, verify=True)
+def converged_hpipm(problem: OptimalControlProblem, *, riccati: bool = False) -> HPIPMEngine:
+    return HPIPMEngine(
+        problem,
+        iterations=50,
+        first_iterations=50,
+        tolerance=1e-7,
+        qp_tolerance=1e-8,
+        verify=True,
+        riccati=riccati,
+    )
 
 
 ENGINES = {
     "hpipm": converged_hpipm,
+    "riccati": lambda problem: converged_hpipm(problem, riccati=True),
     "sqpmethod": lambda problem: CasADiEngine(problem, iterations=50),
     "ipopt": IPOPTEngine,
 }

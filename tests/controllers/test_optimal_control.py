@@ -82,14 +82,15 @@ def test_do_mpc_finds_nearly_the_same_first_input(name: str) -> None:
 def test_any_small_linear_problem_is_solved_to_the_optimum(
     matrix: list[float], gain: list[float], state: list[float], target: list[float], before: float
 ) -> None:
-    ours, reference = shared("linear", "hpipm"), shared("linear", "ipopt")
-    ours.reset()
-    reference.reset()
-    answer, best = (e.solve(state, [before], matrix + gain, target) for e in (ours, reference))
-    assert answer.status is best.status is Status.SOLVED
-    assert answer.residual < 1e-5
-    assert answer.cost == pytest.approx(best.cost, rel=1e-4, abs=1e-5)
-    assert np.abs(answer.inputs - best.inputs).max() < 2e-3
+    engines = [shared("linear", name) for name in ("ipopt", "hpipm", "riccati")]
+    for engine in engines:
+        engine.reset()
+    best, *answers = (e.solve(state, [before], matrix + gain, target) for e in engines)
+    for answer in answers:
+        assert answer.status is best.status is Status.SOLVED
+        assert answer.residual < 1e-5
+        assert answer.cost == pytest.approx(best.cost, rel=1e-4, abs=1e-5)
+        assert np.abs(answer.inputs - best.inputs).max() < 2e-3
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -146,10 +147,11 @@ def test_numbers_that_overflow_the_model_give_a_status() -> None:
     assert solver.solve([1.0, 0.0], [0.0], [1.0], [0.0, 0.0]).status is Status.SOLVED
 
 
+@pytest.mark.parametrize("riccati", [False, True])
 @pytest.mark.parametrize("hot", [False, True])
-def test_one_iteration_follows_the_optimum(hot: bool) -> None:
+def test_one_iteration_follows_the_optimum(hot: bool, riccati: bool) -> None:
     problem = pendulum()
-    fast, exact = HPIPMEngine(problem, hot=hot), IPOPTEngine(problem)
+    fast, exact = HPIPMEngine(problem, hot=hot, riccati=riccati), IPOPTEngine(problem)
     state, applied = np.array([1.0, 0.0]), np.zeros(1)
     follow = RollOut(problem)
     for _ in range(15):
