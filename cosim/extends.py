@@ -24,13 +24,12 @@ KEY = "extends"
 _FILES = {".yaml", ".yml", ".fmu", ".csv"}
 
 
-def read_extended(file: Path, find: Callable[[str], Path], above: tuple[Path, ...] = ()) -> Source:
+def read_extended(file: Path, find: Callable[[str], Path]) -> Source:
     """Read a YAML file and what it extends, or a system of SSP.
 
     Args:
         file: the file.
         find: turns a name that is no file beside ``file`` into a path.
-        above: the files that extend this one.
 
     Raises:
         GalenicError: a file cannot be read, the base does not exist, or a file extends itself.
@@ -39,11 +38,14 @@ def read_extended(file: Path, find: Callable[[str], Path], above: tuple[Path, ..
         from cosim.ssp import read_ssp
 
         return read_ssp(file).source
-    return numbered(_read(file, find, above))
+    return numbered(_read(file, find, ()))
 
 
 def _read(file: Path, find: Callable[[str], Path], above: tuple[Path, ...]) -> Source:
-    """Like `read_extended`; what a file without a base says by name stays so, for it may be about another's entries."""
+    """Like `read_extended`; ``above`` are the files that extend this one.
+
+    What a file without a base says by name stays so, for it may be about another's entries.
+    """
     if file.suffix.lower() in {".ssp", ".ssd"}:
         return read_extended(file, find)
     source = read_yaml(file)

@@ -63,7 +63,7 @@ class _Builder:
         scenario, wiring = self.scenario, self.wiring
         components = [build_component(scenario, name, self.seed, self.notes) for name in scenario.components]
         for component in components:
-            wiring.add(component)
+            wiring.add(component, component.why_not_connectable)
         sensors = [build_sensor(scenario, name, wiring.port, self.seed) for name in scenario.sensors]
         for sensor in sensors:
             wiring.add(sensor)
