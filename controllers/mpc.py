@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -102,6 +102,11 @@ class MPCController(SampledController):
     def from_config(cls, name: str, config: Mapping[str, Any], context: ControllerContext) -> Self:
         """Build it from its section, see `controllers.linear.section`. Raises GalenicError at the key at fault."""
         return cls(name, *build(config, context))
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """What a user should be told of the model, such as that the plant has changed since."""
+        return tuple(getattr(self.law, "notices", ()))
 
     def ask_with(self, ask: Ask | None) -> None:
         """In advisory mode, ask a person at once for each recommendation."""

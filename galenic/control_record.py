@@ -30,8 +30,14 @@ class ControlRecord:
         """Find the record of a controller; it need not be named where there is one.
 
         Raises:
-            GalenicError: there is none of that name, there are several, or it is of another version.
+            GalenicError: there is no such folder, none of that name, there are several, or it is of another version.
         """
+        if not run.is_dir():
+            beside = [f.name for f in run.parent.iterdir() if f.is_dir()] if run.parent.is_dir() else []
+            raise GalenicError(
+                f"there is no folder '{run}'",
+                cure=f"give a run's folder, or none for the newest below ./runs; {nearest(run.name, beside)}",
+            )
         folder = run / RECORDS
         names = controllers_of(run)
         if not names:

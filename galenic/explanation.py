@@ -65,6 +65,7 @@ def _explanation(
     missing = step.get("missing")
     explained: dict[str, Any] = {
         "controller": header["controller"],
+        "notices": header.get("notices", []),
         "time": step["t"],
         "mode": mode.name.lower(),
         "mode_words": MODE_WORDS[mode],
@@ -276,6 +277,7 @@ def summarize(record: ControlRecord) -> dict[str, Any]:
         events += [{"t": step["t"], **e} for e in step.get("events", ())]
     return {
         "controller": record.header["controller"],
+        "notices": record.header.get("notices", []),
         "steps": steps,
         "first": first,
         "last": last,

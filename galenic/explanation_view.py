@@ -23,6 +23,7 @@ def explanation(e: Mapping[str, Any]) -> Iterator[RenderableType]:
     """One step."""
     yield Text(f"{e['controller']} at {clock_text(e['time'])} (t = {e['time']:g} s)", "bold")
     yield Text(_state(e))
+    yield from (Text(f"Note: {notice}.", "yellow") for notice in e["notices"])
     if e["alarm"]:
         yield Text("ALARM: a person has to look.", "bold red")
     if space := e["design_space"]:
@@ -167,6 +168,7 @@ def summary(s: Mapping[str, Any]) -> Iterator[RenderableType]:
                "bold")  # fmt: skip
     yield Text("Modes: " + ", ".join(f"{name} {count}" for name, count in s["modes"].items()))
     yield Text(f"Slowest step: {s['slowest_milliseconds']:.3g} ms. Past the deadline: {s['late']}.")
+    yield from (Text(f"Note: {notice}.", "yellow") for notice in s["notices"])
     table = _table("Where the answers came from", ["rung", "steps", "reason"])
     table.columns[2].justify = "left"
     for row in s["rungs"]:

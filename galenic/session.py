@@ -174,6 +174,12 @@ def warnings_of_values(simulation: Simulation) -> list[str]:
     ]
 
 
+def notices_of(simulation: Simulation) -> list[str]:
+    """What its controllers tell of their models, such as that the plant has changed since they were identified."""
+    found = simulation.system.controllers.items()
+    return [f"{name}: {notice}." for name, controller in found for notice in getattr(controller, "notices", ())]
+
+
 def finish(scenario: Scenario, folder: Path) -> Outcome:
     """Compute the indicators of what a run left in its folder, and write them beside it."""
     from cosim import Results

@@ -193,6 +193,7 @@ def _header(controller: str, law: ControlLaw, border: Border) -> dict[str, Any]:
         "record": SCHEMA,
         "controller": controller,
         "law": type(law).__name__,
+        "notices": list(getattr(law, "notices", ())),
         "period": border.period,
         "inputs": [
             {"name": u.name, "unit": u.unit, "low": u.low, "high": u.high, "max_move": _finite(u.max_move)}

@@ -87,7 +87,8 @@ def run(
     else:
         with notes.status("Building the line (FMUs that are not cached yet take some seconds each)"):
             simulation = build()
-    for warning in filter(None, [session.warning_of(loaded), *session.warnings_of_values(simulation)]):
+    warnings = [session.warning_of(loaded), *session.warnings_of_values(simulation), *session.notices_of(simulation)]
+    for warning in filter(None, warnings):
         notes.print(warning, markup=False)
     if advise:
         from galenic.advice import ask_at_prompt

@@ -111,6 +111,14 @@ def test_the_plant_is_nearer_to_a_scheduled_reference_with_preview(directory: Pa
     assert squared(True) < 0.7 * squared(False)
 
 
+def test_a_linear_law_tells_that_the_plant_it_is_of_has_gone(directory: Path, tmp_path: Path) -> None:
+    notes = {"model_digest": "0", "scenario_file": "gone.yaml"}
+    write_files(tmp_path, replace(make_surrogate(), provenance=notes))
+    assert built(directory, CONFIG).notices == ()
+    (notice,) = built(tmp_path, CONFIG).notices
+    assert "gone.yaml" in notice
+
+
 def stepped(mpc: MPCController, level: float, k: int) -> tuple[float, float]:
     """Whether it drives, and why, after one execution with a level as measured."""
     names = ("force_sensor", "level_sensor", "nir", "weight_check", "hardness_check")

@@ -89,6 +89,7 @@ def test_wrong_questions_have_a_cure(command: Callable[..., Result], closed: Pat
         ((closed, "--at", "-5 s"), "later time"),
         ((closed, "--controller", "mcp"), "mpc"),
         ((tmp_path,), "type mpc"),
+        ((closed.parent / "ran",), "no folder"),
         ((closed, "--at", "3 kg"), "10 min"),
     ):
         result = command("explain", *arguments)
