@@ -6,7 +6,20 @@
 
 from __future__ import annotations
 
-from fmus.check.file import check_fmu
-from fmus.check.verdict import Outcome, Verdict
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fmus.check.file import check_fmu
+    from fmus.check.verdict import Outcome, Verdict
 
 __all__ = ["Outcome", "Verdict", "check_fmu"]
+
+# dozens of checking processes import this package, and not what starts them
+_LAZY = {"check_fmu": "fmus.check.file", "Outcome": "fmus.check.verdict", "Verdict": "fmus.check.verdict"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'fmus.check' has no attribute '{name}'")

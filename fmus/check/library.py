@@ -6,9 +6,11 @@ import ctypes as c
 import os
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from fmus.check.interfaces import platform_names
 from fmus.check.job import Job
 from fmus.check.prototypes import arguments
 
@@ -22,6 +24,16 @@ _LOGGERS = {
     2: c.CFUNCTYPE(None, c.c_void_p, c.c_char_p, c.c_int, c.c_char_p, c.c_char_p),
     3: c.CFUNCTYPE(None, c.c_void_p, c.c_int, c.c_char_p, c.c_char_p),
 }
+
+
+def _fmpys_formatter() -> c.CDLL | None:
+    """FMPy's library that formats messages; loaded without FMPy, whose import takes as long as a whole check."""
+    spec = find_spec("fmpy")
+    for folder in (spec.submodule_search_locations or []) if spec else ():
+        for name in platform_names(2):
+            for file in Path(folder, "logging", name).glob("logging.*"):
+                return c.CDLL(str(file))
+    return None
 
 
 class FmuError(Exception):
@@ -112,10 +124,10 @@ class Library:
         callbacks = _Callbacks(
             self.logger, c.cast(runtime.calloc, c.c_void_p), c.cast(runtime.free, c.c_void_p), None, None
         )
-        with suppress(ImportError, OSError, AttributeError):  # without it, messages are shown unformatted
-            from fmpy.logging import addLoggerProxy
-
-            addLoggerProxy(c.byref(callbacks))
+        with suppress(OSError, AttributeError):  # without it, messages are shown unformatted
+            formatter = _fmpys_formatter()
+            if formatter is not None:
+                formatter.addLoggerProxy(c.byref(callbacks))
         return callbacks
 
     def _log2(self, _environment: int, name: bytes, status: int, category: bytes, message: bytes | None) -> None:

@@ -150,7 +150,7 @@ def test_solver_that_hangs_is_stopped(tmp_path: Path) -> None:
 
 
 def test_equations_that_are_slow_to_integrate_are_no_fault(tmp_path: Path) -> None:
-    found = verdict(odd(tmp_path, 2, EXCHANGE, "SLOW"), "run", time_limit=8.0)
+    found = verdict(odd(tmp_path, 2, EXCHANGE, "SLOW"), "run", time_limit=6.0)
     assert found.outcome == Outcome.SKIPPED
     assert found.found.startswith("not checked: the check's own solver is at t = ")
 
