@@ -14,7 +14,7 @@ from controllers.base import SampledController
 from controllers.linear.section import build
 from controllers.operation.advice import AnswerFile, Ask
 from controllers.operation.border import Border
-from controllers.operation.deadline import undisturbed
+from controllers.operation.deadline import QUIET
 from controllers.operation.labels import label_of
 from controllers.operation.law import ControlLaw
 from controllers.operation.margin import margin_of
@@ -146,8 +146,14 @@ class MPCController(SampledController):
 
     def do_step(self, communication_point: float, step_size: float) -> None:  # noqa: ARG002 (the contract's signature)
         """One execution at ``communication_point`` (s)."""
-        with undisturbed(self.border.rules.deadline):
+        if math.isinf(self.border.rules.deadline):
             self._execute(communication_point)
+            return
+        QUIET.hold(self)
+        try:
+            self._execute(communication_point)
+        finally:
+            QUIET.release(self)
 
     def _execute(self, communication_point: float) -> None:
         began = time.perf_counter()

@@ -10,8 +10,7 @@ import threading
 import time as clock
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -36,13 +35,14 @@ class _Quiet:
     """While somebody holds it, Python does not search for cyclic garbage, which can stop all threads for 100 ms."""
 
     def __init__(self) -> None:
-        self._lock, self._holders, self._was_on = threading.Lock(), set[object](), True
+        self._lock, self._holders, self._was_on = threading.Lock(), set[object](), False
 
     def hold(self, who: object) -> None:
+        on = gc.isenabled()
+        gc.disable()  # first of all, for what follows may set off a search
         with self._lock:
-            if not self._holders:
-                self._was_on = gc.isenabled()
-                gc.disable()
+            self._was_on = self._was_on or on or gc.isenabled()
+            gc.disable()
             self._holders.add(who)
 
     def release(self, who: object) -> None:
@@ -50,24 +50,12 @@ class _Quiet:
             if who in self._holders:
                 self._holders.discard(who)
                 if not self._holders and self._was_on:
+                    self._was_on = False
                     gc.enable()
 
 
-_QUIET = _Quiet()
-
-
-@contextmanager
-def undisturbed(deadline: float) -> Iterator[None]:
-    """For one execution with a deadline: garbage is searched for when it and what it asked for have ended."""
-    if math.isinf(deadline):
-        yield
-        return
-    step = object()
-    _QUIET.hold(step)
-    try:
-        yield
-    finally:
-        _QUIET.release(step)
+#: Held by executions with a deadline, and by what they have asked for until it ends.
+QUIET = _Quiet()
 
 
 class Task:
@@ -95,12 +83,12 @@ class Task:
         call, self._call = self._call, None
         if call is not None:
             self.begun = True
-            _QUIET.hold(self)
+            QUIET.hold(self)
             try:
                 self.answer = call()
             except BaseException as error:  # raised again where it was asked for
                 self.error = error
-            _QUIET.release(self)
+            QUIET.release(self)
         self.finished = True
         self._done.release()
 
@@ -125,7 +113,7 @@ class Worker:
 
     Where the time is up, what was asked for is computed later, in its order, or not at all. Libraries that compute
     without Python's lock (CasADi and all that is compiled) do not hold up who waits; for Python code the interval at
-    which threads give way is shortened. The thread begins with the first question and ends with this object.
+    which threads give way is shortened. The thread ends with this object.
 
     Args:
         deadline: how long answers may take, in s.
@@ -135,7 +123,7 @@ class Worker:
         sys.setswitchinterval(min(sys.getswitchinterval(), max(_GIVES_WAY * deadline, 1e-5)))
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
         self._open: deque[Task] = deque()
-        self._thread: threading.Thread | None = None
+        self._begin()
         weakref.finalize(self, self._tasks.put, None).atexit = False
         _WORKERS.add(self)
 
@@ -159,7 +147,8 @@ class Worker:
         """
         task = Task(call)
         if later or clock.perf_counter() < until:
-            self._begin()
+            if not self._thread.is_alive():  # threads do not follow into a forked process
+                self._begin()
             self._open.append(task)
             self._tasks.put(task)
         if not task.wait(until):
@@ -179,7 +168,7 @@ class Worker:
     def give_up(self) -> None:
         """What runs may never end: the rest of the process goes on as if it was not there."""
         for task in self._open:
-            _QUIET.release(task)
+            QUIET.release(task)
 
     def wait(self, until: float) -> None:
         """Until nothing is left to compute, or that time of the clock."""
@@ -187,9 +176,8 @@ class Worker:
             self._open[-1].wait(until)
 
     def _begin(self) -> None:
-        if self._thread is None or not self._thread.is_alive():  # threads do not follow into a forked process
-            self._thread = threading.Thread(target=_work, args=(self._tasks,), name="control law", daemon=True)
-            self._thread.start()
+        self._thread = threading.Thread(target=_work, args=(self._tasks,), name="control law", daemon=True)
+        self._thread.start()
 
 
 def _work(tasks: SimpleQueue[Task | None]) -> None:

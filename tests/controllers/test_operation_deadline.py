@@ -209,7 +209,6 @@ def test_the_thread_ends_with_its_controller() -> None:
     worker = hurried.shell.law._worker
     assert worker is not None
     thread = worker._thread
-    assert thread is not None
     assert thread.is_alive()
     del hurried, worker
     gc.collect()

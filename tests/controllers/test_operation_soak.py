@@ -125,6 +125,11 @@ def soak(
     return seen, np.array(spent)
 
 
+def slow(spent: FloatArray) -> int:
+    """Steps past the deadline in which this process worked so long; in others the machine did something else."""
+    return int((spent > DEADLINE).all(axis=1).sum())
+
+
 def report(capsys: pytest.CaptureFixture[str], what: str, seen: Counter[str], spent: FloatArray) -> None:
     if "GALENIC_SOAK" not in os.environ:
         return
@@ -132,7 +137,8 @@ def report(capsys: pytest.CaptureFixture[str], what: str, seen: Counter[str], sp
         print(f"\n{what}: {len(spent)} steps")
         for kind, times in zip(("on the clock", "of the processor"), spent.T, strict=True):
             shown = np.round(1e3 * np.quantile(times, [0.5, 0.9, 0.99, 1.0]), 2)
-            print(f"  ms {kind}, median/p90/p99/max {shown}; more than 20 ms: {(times > DEADLINE).sum()}")
+            print(f"  ms {kind}, median/p90/p99/max {shown}")
+        print(f"  past the deadline: {(spent[:, 0] > DEADLINE).sum()}, of which by this process: {slow(spent)}")
         print("\n".join(f"  {count:6d}  {name}" for name, count in seen.most_common()))
 
 
@@ -175,7 +181,7 @@ def test_a_soak_of_the_linear_law(files: Path, wrecked: bool, capsys: pytest.Cap
     assert len({name[:6] for name in seen}) >= (5 if wrecked else 2)  # it was not merely idle
     assert sum(count for name, count in seen.items() if name.startswith("rung 0")) > 0.2 * STEPS
     report(capsys, f"linear law, {'failing' if wrecked else 'sound'} solver", seen, spent)
-    assert (spent[:, 1] <= DEADLINE).all()  # the clock also counts what else the machine does
+    assert not slow(spent)
 
 
 @pytest.mark.parametrize("wrecked", [False, True], ids=["sound solver", "failing solver"])
@@ -214,7 +220,7 @@ def test_a_soak_of_the_nonlinear_law(wrecked: bool, capsys: pytest.CaptureFixtur
     seen, spent = soak(mpc, max(STEPS // 4, 40) if STEPS < 1000 else STEPS, 2, feed_plant, period=mpc.period)
     assert any(name.startswith("rung 0") for name in seen)
     report(capsys, f"nonlinear law, {'failing' if wrecked else 'sound'} solver", seen, spent)
-    assert (spent[:, 1] <= DEADLINE).all()
+    assert not slow(spent)
 
 
 _NUMBER = st.one_of(st.floats(), st.floats(50.0, 150.0))
