@@ -1,25 +1,21 @@
-"""Identification of a linear surrogate: step tests on a plant, realisation, validation on data not seen."""
+"""Step tests: what they need of a plant, where they start from, and the linear surrogate that they give."""
 
 from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from controllers.surrogates.excitation import levels
 from controllers.surrogates.linear_surrogate import LinearSurrogate, SurrogateInput, SurrogateOutput
 from controllers.surrogates.plan import IdentificationPlan
 from controllers.surrogates.realization import Realization, looks_integrating, realize
 from cosim.component import FloatArray
 from fmus.errors import GalenicError
 from fmus.quantity import parse_quantity
-
-Progress = Callable[[float, str], None]
 
 
 class Plant(Protocol):
@@ -41,56 +37,18 @@ class Plant(Protocol):
         """Free what it holds."""
 
 
-def identify(
-    new_plant: Callable[[], Plant],
-    plan: IdentificationPlan,
-    *,
-    provenance: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
-) -> LinearSurrogate:
-    r"""Identify a surrogate from step tests.
+def from_steps(runner: Runner, base: FloatArray, y_up: FloatArray, y_down: FloatArray) -> LinearSurrogate:
+    r"""The surrogate of step tests, without its error.
 
-    Every run starts from a fresh plant, brought to rest over ``settle``. Each input j is stepped up and down by
-    delta_j; half the difference cancels drift that both runs share, and even-order nonlinearity,
+    Each input j is stepped up and down by delta_j from the same rest; half the difference cancels drift that both runs
+    share, and even-order nonlinearity,
 
         S_k[:, j] = (y_up(t_k) - y_down(t_k)) / (2 delta_j)
 
-    and is given to `controllers.surrogates.realization.realize`. The training domain is u0 +- delta. A run without
-    a step is the base line for the validation: there the surrogate is compared with the plant under a random
-    multi-level excitation of all inputs at once, inside the training domain, over the horizon; RMSE and fit of each
-    output are kept.
+    and is given to `controllers.surrogates.realization.realize`. The training domain is u0 +- delta.
 
     Args:
-        new_plant: makes a fresh plant.
-        plan: what to do.
-        provenance: added to the surrogate's own entries (method, settings, date, versions, asymmetry).
-        progress: called with the finished fraction and what is being done.
-
-    Raises:
-        GalenicError: an unknown signal, a plant that is not at rest or returns NaN, or no response.
-    """
-    runner = Runner(new_plant, plan, progress)
-    base = runner.run("base line", {})
-    surrogate = from_steps(runner, base, *runner.steps_up_and_down())
-    rmse, fit = _validate(runner, surrogate, base)
-    outputs = tuple(
-        SurrogateOutput(y.name, y.unit, y.operating_point, y.integrating, float(e), float(f))
-        for y, e, f in zip(surrogate.outputs, rmse, fit, strict=True)
-    )
-    validation = {
-        "runs": plan.validations,
-        "seed": plan.seed,
-        "excitation": "random levels in the training domain",
-    }
-    notes = {**surrogate.provenance, "validation": validation, **(provenance or {})}
-    return replace(surrogate, outputs=outputs, provenance=notes)
-
-
-def from_steps(runner: Runner, base: FloatArray, y_up: FloatArray, y_down: FloatArray) -> LinearSurrogate:
-    """The surrogate of step tests, without its error.
-
-    Args:
-        runner: that made them.
+        runner: operating point and steps.
         base: response without a step, shape (K + 1, p).
         y_up: responses to each input's step up, shape (K + 1, p, m).
         y_down: to its step down.
@@ -125,31 +83,27 @@ def from_steps(runner: Runner, base: FloatArray, y_up: FloatArray, y_down: Float
     return replace(surrogate, provenance=notes)
 
 
-def step_responses(
-    new_plant: Callable[[], Plant], plan: IdentificationPlan, *, progress: Progress | None = None
-) -> FloatArray:
-    """Responses to unit steps, from the step tests of `identify` alone.
+class Runner:
+    """The operating point of a plan on its plant, and the units of its signals.
 
-    Returns:
-        half the difference of step up and step down over the step, from zero, shape (samples + 1, outputs, inputs).
+    Args:
+        new_plant: makes a fresh plant, to look at.
+        plan: what is excited and observed.
+
+    Attributes:
+        names, outputs: of the excited inputs and the outputs.
+        input_units, output_units: of both.
+        u0: operating point of the inputs, shape (m,).
+        steps: how far each is moved, shape (m,).
+        samples: in the horizon.
 
     Raises:
-        GalenicError: an unknown signal, or a response that is not finite.
+        GalenicError: an unknown signal, or a step that is not positive.
     """
-    runner = Runner(new_plant, plan, progress)
-    y_up, y_down = runner.steps_up_and_down()
-    response = (y_up - y_down) / 2.0 / runner.steps
-    result: FloatArray = response - response[:1]
-    return result
 
-
-class Runner:
-    """Runs step tests on fresh plants and keeps units, operating point and progress."""
-
-    def __init__(self, new_plant: Callable[[], Plant], plan: IdentificationPlan, progress: Progress | None) -> None:
-        self.plan, self._new_plant, self._progress = plan, new_plant, progress
+    def __init__(self, new_plant: Callable[[], Plant], plan: IdentificationPlan) -> None:
+        self.plan = plan
         self.names, self.outputs = list(plan.inputs), list(plan.outputs)
-        self._total, self._done = 1 + 2 * len(self.names) + plan.validations, 0
         plant = new_plant()
         try:
             start = self._look(plant)
@@ -192,54 +146,6 @@ class Runner:
         except GalenicError as error:
             raise self.plan.source.error(("inputs", name, key), error.message, error.cure) from error
 
-    def steps_up_and_down(self) -> tuple[FloatArray, FloatArray]:
-        """Responses to each input's step up and down, each of shape (samples + 1, p, m)."""
-        up, down = [], []
-        for name, step in zip(self.names, self.steps, strict=True):
-            up.append(self.run(f"{name} up", {name: +step}))
-            down.append(self.run(f"{name} down", {name: -step}))
-        return np.stack(up, axis=2), np.stack(down, axis=2)
-
-    def run(self, label: str, steps: Mapping[str, float]) -> FloatArray:
-        """Response to steps on the operating point, shape (samples + 1, p)."""
-        moved = self.u0.copy()
-        for name, step in steps.items():
-            moved[self.names.index(name)] += step
-        return self.drive(label, np.tile(moved, (self.samples, 1)))
-
-    def drive(self, label: str, inputs: FloatArray) -> FloatArray:
-        """Response to a sequence of inputs, shape (N, m), from rest; returns (N + 1, p)."""
-        plant = self._new_plant()
-        try:
-            result = self._record(plant, label, inputs)
-        finally:
-            plant.close()
-        self._done += 1
-        if not np.isfinite(result).all():
-            k, i = (int(v) for v in np.argwhere(~np.isfinite(result))[0])
-            raise GalenicError(
-                f"'{self.outputs[i]}' is not finite {k * self.plan.period:g} s into the run '{label}'",
-                cure="make the step of that input smaller",
-            )
-        return result
-
-    def _record(self, plant: Plant, label: str, inputs: FloatArray) -> FloatArray:
-        self._apply(plant, self.u0)
-        plant.advance(self.plan.settle)
-        result = np.empty((len(inputs) + 1, len(self.outputs)))
-        result[0] = plant.get(self.outputs)
-        for k, row in enumerate(inputs):
-            self._apply(plant, row)
-            plant.advance(self.plan.period)
-            result[k + 1] = plant.get(self.outputs)
-            if self._progress:
-                self._progress((self._done + (k + 1) / len(inputs)) / self._total, label)
-        return result
-
-    def _apply(self, plant: Plant, values: FloatArray) -> None:
-        for name, value in zip(self.names, values, strict=True):
-            plant.set(name, float(value))
-
 
 def _decide(response: FloatArray, flags: Sequence[bool | None]) -> list[bool]:
     return [seen if flag is None else flag for flag, seen in zip(flags, looks_integrating(response), strict=True)]
@@ -265,26 +171,6 @@ def assemble(runner: Runner, realized: Realization, y0: FloatArray) -> LinearSur
         outputs,
         runner.plan.description,
     )
-
-
-def _validate(runner: Runner, surrogate: LinearSurrogate, base: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """RMSE in the outputs' units and fit in %, over all validation runs."""
-    p = len(surrogate.outputs)
-    if runner.plan.validations < 1:
-        return np.full(p, math.nan), np.full(p, math.nan)
-    rng = np.random.default_rng(runner.plan.seed)
-    drift = base - base[:1]
-    plant_values, errors = [], []
-    for number in range(runner.plan.validations):
-        inputs = runner.u0 + runner.steps * levels(rng, len(runner.u0), runner.samples)
-        measured = runner.drive(f"validation {number + 1}", inputs) - drift
-        plant_values.append(measured)
-        errors.append(measured - surrogate.predict(inputs))
-    y, e = np.vstack(plant_values), np.vstack(errors)
-    spread = np.linalg.norm(y - y.mean(axis=0), axis=0)
-    size = np.linalg.norm(e, axis=0)
-    rmse = size / math.sqrt(len(e))
-    return rmse, 100.0 * (1.0 - size / np.where(spread > 0.0, spread, np.inf))
 
 
 def version() -> str:

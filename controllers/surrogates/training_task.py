@@ -64,7 +64,7 @@ class TrainingTask:
         provenance: dict[str, Any],
     ) -> None:
         self.plan, self.provenance = plan, provenance
-        self.runner, self._new_plant = Runner(new_plant, plan, None), new_plant
+        self.runner, self._new_plant = Runner(new_plant, plan), new_plant
         self.campaign = Campaign(self.runner, simulate_one, executor, progress)
 
     def integrating(self) -> list[bool]:

@@ -12,7 +12,10 @@ from synthetic_line import OUTPUTS, SENSORS, Context, Sensors, SyntheticLine
 from controllers.mpc import MPCController
 from controllers.surrogates.linear_surrogate import LinearSurrogate
 from controllers.surrogates.plan import IdentificationPlan, InputPlan
-from controllers.surrogates.step_tests import identify
+from controllers.surrogates.records import Job, Record, simulate
+from controllers.surrogates.step_tests import Plant
+from controllers.surrogates.training import train
+from cosim.component import FloatArray
 
 STEPS = {
     "api_feeder.mass_flow_setpoint": 0.12,
@@ -53,6 +56,21 @@ CONFIG: dict[str, Any] = {
         "level": {"reference": "50 %", "weight": 0.05, "limits": ["20 %", "80 %"]},
     },
 }
+
+
+def identify(new_plant: Callable[[], Plant], plan: IdentificationPlan, **options: Any) -> LinearSurrogate:
+    """The linear surrogate that a plan makes, its runs computed here."""
+
+    def run(rest: FloatArray, job: Job) -> Record:
+        plant = new_plant()
+        try:
+            return simulate(plant, plan, rest, job)
+        finally:
+            plant.close()
+
+    surrogate = train(new_plant, plan, run, **options).linear
+    assert surrogate is not None
+    return surrogate
 
 
 def make_surrogate() -> LinearSurrogate:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from closed_loop import DESIGN_SPACE, STEPS
+from closed_loop import DESIGN_SPACE, STEPS, identify
 from synthetic_line import OUTPUTS, SyntheticLine
 
 from controllers.surrogates.plan import IdentificationPlan, InputPlan
 from controllers.surrogates.realization import looks_integrating, realize
-from controllers.surrogates.step_tests import identify
 from fmus.errors import GalenicError
 
 PLAN = IdentificationPlan(
@@ -87,7 +86,7 @@ def test_the_nonlinear_line_is_matched_on_unseen_data() -> None:
     assert gains[weight, fill] == pytest.approx(34.5, rel=0.01)
     assert surrogate.provenance["scenario"] == "x"
     assert seen == sorted(seen)
-    assert seen[-1] == pytest.approx(1.0)
+    assert seen[-1] == pytest.approx(0.95)  # the rest is left to methods that train
 
 
 def test_an_order_that_is_too_low_is_seen_in_the_error() -> None:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from closed_loop import identify
 
 from controllers.surrogates.plan import IdentificationPlan, InputPlan
 from controllers.surrogates.simulation_plant import SimulationPlant
-from controllers.surrogates.step_tests import identify
 from cosim import load_scenario
 from fmus.errors import GalenicError
 
