@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from closed_loop import CONFIG, feed, make_surrogate, output, run, write_files
+from estimation_cases import culture
 from synthetic_line import INPUTS, Context, SyntheticLine
 
+from controllers.estimation import Channel
 from controllers.mpc import MPCController
+from controllers.nonlinear.law import LawOptions, NonlinearLaw
+from controllers.nonlinear.specification import Controlled, Manipulated, Specification
+from controllers.operation.law import Plan
 from controllers.operation.reasons import StepReason
 from controllers.operation.schedule import ReferenceSchedule, by_stage
 from controllers.regulatory.recipe import RecipeController
@@ -93,6 +98,31 @@ def test_the_target_is_that_of_the_last_stage_and_the_parts_still_add_up(directo
     assert plan.target_outputs[[y.name for y in law.outputs].index(WEIGHT)] == pytest.approx(228.0, abs=1e-3)
     np.testing.assert_allclose(sum(plan.parts.values()), plan.inputs[0] - previous, atol=1e-9)
     assert law.backup(previous, references) is not None
+
+
+def test_the_nonlinear_law_moves_before_a_reference_changes_and_aims_at_the_last_one() -> None:
+    feed = Manipulated("feed", (0.05, 0.28), 0.1, "1/h", max_move=0.03, weight_move=0.05)
+    asked = Specification((Controlled("substrate", 2.0),), (feed,))
+    probes = [Channel("substrate", 0.05), Channel("od", 0.3)]
+    law = NonlinearLaw(culture().process, asked, probes, options=LawOptions(grid=[1] * 12, engine="casadi"))
+    u = np.array([0.15])
+
+    def plan(references: np.ndarray) -> Plan:
+        law.initialize(0.0, u)
+        found = law.solve(0.0, u, references)
+        assert found.usable, found.message
+        return found
+
+    stages = len(law.instants(0.0))
+    now, later = plan(np.array([2.0])), plan(np.full((1, stages), 2.0))
+    np.testing.assert_allclose(later.inputs, now.inputs, atol=1e-9)
+    changing = np.full((1, stages), 2.0)
+    changing[0, 6:] = 4.0
+    ahead = plan(changing)
+    substrate = [y.name for y in law.outputs].index("substrate")
+    assert ahead.target_outputs[substrate] == pytest.approx(4.0, abs=0.05)
+    assert np.abs(ahead.inputs - now.inputs)[:6].max() > 1e-3
+    assert law.backup(u, changing) is not None
 
 
 def test_the_plant_is_nearer_to_a_scheduled_reference_with_preview(directory: Path) -> None:
