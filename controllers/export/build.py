@@ -90,11 +90,11 @@ def controller_model(name: str, description: str, mpc: ExportedMPC) -> Controlle
         states = int(tables.sizes["N_S"])
         remembered = [0.0] * (states + states**2 + len(mpc.measured))
     else:
-        functions, remembered = nonlinear_tables(mpc.law, tables, told)
+        functions, remembered = nonlinear_tables(mpc.law, tables, told, mpc.schedules)
     ladder = ladder_tables(mpc.law, mpc.rules, mpc.period, tables) + int(tables.sizes["N_STAGES"]) * (
         len(mpc.targets) + 1
     )
-    before = [0.0] * (8 + len(mpc.targets) + 7 * len(mpc.measured) + 2 * len(mpc.references) + ladder)
+    before = [0.0] * (9 + len(mpc.targets) + 7 * len(mpc.measured) + 2 * len(mpc.references) + ladder)
     memory = [*before, *(v.start or 0.0 for v in interface.outputs), *remembered]
     return ControllerModel(name, description, mpc, interface, tables, tuple(memory), functions)
 

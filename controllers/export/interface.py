@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from controllers.export.c_tables import CTables, c_number, c_table
 from controllers.export.source import ExportedMPC
+from controllers.nonlinear.law import NonlinearLaw
 from controllers.operation.checks import _CAP, _NOISE
 from controllers.operation.reasons import Rung, StepReason
 from fmus.slots import AT_EVENTS, BEFORE_THE_RUN, IN_CONTINUOUS_TIME, Slot
@@ -90,7 +91,10 @@ def mpc_interface(mpc: ExportedMPC, tables: CTables) -> tuple[Interface, dict[st
     _soft_limits(mpc, tables, made)
     text = "0 off, 1 shadow and 2 advisory: it computes, the fallback inputs are in force, 3 closed"
     mode = _add(made.inputs, "mode", "input", "1", text, float(mpc.rules.mode), kind="Integer")
-    tables.size(MODE_INPUT=mode)
+    tables.size(MODE_INPUT=mode, ENABLE_INPUT=-1)
+    if mpc.waits:
+        text = "whether what it waits for holds; once it did it drives"
+        tables.size(ENABLE_INPUT=_add(made.inputs, "enable", "input", "1", text, 0.0, kind="Boolean"))
     tables.size(START_PARAMETER=len(made.parameters))
     _add(made.parameters, "start_after", "parameter", "s", "before this time it only estimates", mpc.start_after)
     tables.size(FALLBACK_PARAMETER=len(made.parameters))
@@ -250,11 +254,14 @@ def _shown(mpc: ExportedMPC, made: Interface) -> None:
         for index in mpc.controlled:
             item, at = law.outputs[index], mpc.operating_point[index]
             _add(outputs, f"{names[item.name]}.{what}", "output", item.unit or "1", f"{what} of {item.name}", at)
-    for d in law.disturbances:
+    sizes = [None] * len(law.disturbances)
+    if isinstance(law, NonlinearLaw):
+        sizes = law.model.nominal[len(law.model.process.states) :].tolist()
+    for d, size in zip(law.disturbances, sizes, strict=True):
         signal = d.name.removesuffix(".ramp")
         name = f"disturbance.{label(signal)}{d.name[len(signal) :]}"
         what = "rise in one period" if d.name != signal else "estimated disturbance"
-        _add(outputs, name, "output", d.unit or "1", f"{what} of {signal}", 0.0)
+        _add(outputs, name, "output", d.unit or "1", f"{what} of {signal}", 0.0, nominal=size)
     for name, unit, start in law.decisions:
         _add(outputs, name, "output", unit, DECISIONS[name], start)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,10 +11,11 @@ from controllers.estimation.model import FAR
 from controllers.export.c_tables import CTables
 from controllers.export.generated_functions import GeneratedFunctions
 from controllers.nonlinear import harvest, law, planner, steady_target
+from controllers.nonlinear.horizon import Profile
 from controllers.nonlinear.law import NonlinearLaw
 from controllers.nonlinear.steady_target import SteadyTargetOptimizer
+from controllers.operation.schedule import ReferenceSchedule
 from controllers.optimal_control.terms import terms_of
-from cosim.component import FloatArray
 from fmus.errors import GalenicError
 
 #: Periods over which a model without a start is run to rest, as in `controllers.nonlinear.start`.
@@ -33,13 +35,16 @@ def refuse_what_is_not_exported(law: NonlinearLaw) -> None:
             raise GalenicError(f"{what} of a nonlinear law cannot be exported as C", cure="export it with --python")
 
 
-def nonlinear_tables(law: NonlinearLaw, tables: CTables, told: dict[str, int]) -> tuple[str, list[float]]:
+def nonlinear_tables(
+    law: NonlinearLaw, tables: CTables, told: dict[str, int], schedules: Sequence[ReferenceSchedule | None] = ()
+) -> tuple[str, list[float]]:
     """Add the law's tables.
 
     Args:
         law: the law.
         tables: to add to.
         told: the FMU's input for each known input that is measured, by name.
+        schedules: of the references, where they are known in advance.
 
     Returns:
         functions.c and what the law remembers when it starts.
@@ -78,7 +83,7 @@ def nonlinear_tables(law: NonlinearLaw, tables: CTables, told: dict[str, int]) -
         PROXIMAL_MOST=planner._MOST,
         PROXIMAL_ENOUGH=planner._ENOUGH,
     )
-    _inputs(law, tables, told)
+    _inputs(law, tables, told, schedules)
     _estimator(law, tables)
     _stages(law, tables, functions)
     _horizon(law, tables)
@@ -92,28 +97,30 @@ def nonlinear_tables(law: NonlinearLaw, tables: CTables, told: dict[str, int]) -
     return functions.source(), remembered + [0.0] * (plan + 6 + nz + slots * slot)
 
 
-def _inputs(law: NonlinearLaw, tables: CTables, told: dict[str, int]) -> None:
+def _inputs(
+    law: NonlinearLaw, tables: CTables, told: dict[str, int], schedules: Sequence[ReferenceSchedule | None]
+) -> None:
     """The manipulated ones, and where the others come from."""
     model, f, s = law.model, law._f, law.specification
-    times, values, areas, at = [], [], [], [0]
+    nothing, unknown = Profile([0.0], [0.0]), Profile([0.0], [math.nan])
+    profiles = [law._profiles.get(model.inputs[i], nothing) for i in f.others]
     for j, i in enumerate(f.others):
-        profile = law._profiles.get(model.inputs[i])
-        times.append(np.zeros(1) if profile is None else profile._times)
-        values.append(law._operating_others[[j]] if profile is None else profile._values)
-        areas.append(np.zeros(1) if profile is None else profile._area)
-        at.append(at[-1] + len(times[-1]))
+        if model.inputs[i] not in law._profiles:
+            profiles[j] = Profile([0.0], law._operating_others[[j]].tolist())
+    profiles += [getattr(law, "_ideals", {}).get(i, unknown) for i in range(len(s.manipulated))]
+    for schedule in schedules or [None] * len(s.tracked):
+        profiles.append(unknown if schedule is None else Profile(schedule.times.tolist(), schedule.values.tolist()))
     ports = {name: (factor, offset) for name, _, factor, offset in law.known_ports}
-    nothing: FloatArray = np.zeros(0)
     tables.integers(
-        PROFILE_AT=at,
+        PROFILE_AT=np.cumsum([0, *(len(p._times) for p in profiles)]).tolist(),
         OTHER_PLACE=f.others,
         OTHER_INPUT=[told.get(model.inputs[i], -1) for i in f.others],
         MANIPULATED_INDEX=f.manipulated,
     )
     tables.reals(
-        PROFILE_TIME=np.concatenate([nothing, *times]),
-        PROFILE_VALUE=np.concatenate([nothing, *values]),
-        PROFILE_AREA=np.concatenate([nothing, *areas]),
+        PROFILE_TIME=np.concatenate([p._times for p in profiles]),
+        PROFILE_VALUE=np.concatenate([p._values for p in profiles]),
+        PROFILE_AREA=np.concatenate([p._area for p in profiles]),
         OTHER_FACTOR=[ports.get(model.inputs[i], (1.0, 0.0))[0] for i in f.others],
         OTHER_OFFSET=[ports.get(model.inputs[i], (1.0, 0.0))[1] for i in f.others],
         OWN_PERIOD=[u.period or 0.0 for u in s.manipulated],
@@ -202,6 +209,7 @@ def _horizon(law: NonlinearLaw, tables: CTables) -> None:
     tables.reals(FIXED_DURATION=h._fixed)
     tables.size(
         BATCH=int(batch is not None),
+        SIGHT=float(getattr(batch, "horizon", math.inf)),
         HEAD=h.head,
         FIRST_PERIODS=1 if batch is not None else law._planner._first,
         DURATION=0.0 if batch is None else batch.duration,

@@ -17,7 +17,9 @@ from controllers.linear.estimator import Estimator
 from controllers.linear.law import LinearLaw
 from controllers.linear.target import TargetOptimizer
 from controllers.nonlinear.formulation import Formulation
+from controllers.nonlinear.harvest import HarvestChooser
 from controllers.nonlinear.law import NonlinearLaw
+from controllers.nonlinear.steady_target import SteadyTargetOptimizer
 from controllers.operation.reasons import REASON_WORDS, RUNG_WORDS
 from fmus.documentation import icon_files, icon_svg
 from fmus.documentation.prose import prose
@@ -51,8 +53,10 @@ changed between steps; weights, horizons and the model are compiled in.
 
 A state of the FMU (get, set, serialise) is everything the controller knows. Instances share nothing.
 
-It does not have what `galenic run` has around a control law: advice that waits for a person, a deadline, plans with
-limits relaxed by rank, the last plan shifted on, a linear backup, the safe state, and the record of each step.
+Where a solve fails it goes down the fallback ladder of `galenic run`: a plan with limits relaxed by rank, the last
+plan shifted on, the fallback inputs (for the linear law without them its linear backup), holding, the safe state,
+which another ``mode`` leaves. It does not have advice that waits for a person, a deadline, and the record of each
+step.
 """
 
 
@@ -60,7 +64,7 @@ def controller_page(name: str, description: str, mpc: ExportedMPC, slots: list[S
     """The page ``documentation/index.html``: one HTML file that needs nothing else."""
     sections = [
         ("use", "How it is used", prose(USE.format(period=mpc.period, fmi=fmi))),
-        ("law", "The control law", _law() if isinstance(mpc.law, LinearLaw) else _nonlinear_law()),
+        ("law", "The control law", _law() if isinstance(mpc.law, LinearLaw) else _nonlinear_law(mpc.law)),
         (
             "settings",
             "Settings",
@@ -204,16 +208,21 @@ def _settings(mpc: ExportedMPC, law: LinearLaw) -> str:
     )
 
 
-def _nonlinear_law() -> str:
+def _nonlinear_law(law: NonlinearLaw) -> str:
     parts = []
-    for title, part in (("Estimation", ExtendedKalmanFilter), ("Optimal control", Formulation)):
+    described: list[tuple[str, type]] = [("Estimation", ExtendedKalmanFilter), ("Optimal control", Formulation)]
+    if law._target is not None:
+        described.insert(1, ("Target", SteadyTargetOptimizer))
+    if law._chooser is not None:
+        described.append(("Harvest", HarvestChooser))
+    for title, part in described:
         text, _, _ = inspect.cleandoc(part.__doc__ or "").partition("\nArgs:")
         parts.append(f"<h3>{title}</h3>\n{prose(text)}")
     parts.append(
-        "<p>There is no steady target. The problem is solved by sequential quadratic programming with the Hessian of "
-        "Gauss and Newton, from the last plan until the step is below 1e-9 of the scales; the quadratic programs by "
-        "the dual active-set method of Goldfarb and Idnani (1983), in <code>sources/quadratic_program.c</code>. An "
-        "estimate outside its bounds is clipped.</p>"
+        "<p>Each execution linearises the stages at the last plan, shifted, eliminates the states and solves one "
+        "quadratic program, as the controller's engine does (more iterations at the start, several passes where there "
+        "are economic terms); the programs by the dual active-set method of Goldfarb and Idnani (1983), in "
+        "<code>sources/quadratic_program.c</code>.</p>"
     )
     return "\n".join(parts)
 
@@ -247,7 +256,8 @@ def _nonlinear(mpc: ExportedMPC, law: NonlinearLaw) -> str:
         (name_cell(x.name), html.escape(x.unit), *map(_number, (x.nominal, x.low, x.high, x.noise, x.relative_noise)))
         for x in law.model.states
     ]
-    grid = ", ".join(f"{d:g}" for d in law._horizon.durations(math.inf))
+    batch = law.specification.batch
+    grid = ", ".join(f"{d:g}" for d in law._horizon.durations(math.inf if batch is None else batch.duration))
     return "\n".join(
         [
             f"<p>Stages of {grid} s.</p>",

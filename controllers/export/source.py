@@ -13,6 +13,7 @@ from controllers.mpc import MPCController
 from controllers.nonlinear.law import NonlinearLaw
 from controllers.operation.border import Border, Channel, MeasuredChannel
 from controllers.operation.rules import OperationRules
+from controllers.operation.schedule import ReferenceSchedule
 from controllers.operation.shell import _FAR
 from cosim.component import FloatArray, Port
 from fmus.errors import GalenicError
@@ -70,6 +71,8 @@ class ExportedMPC:
         fallbacks: of each input.
         targets: of each input.
         told: known inputs that are measured, by name.
+        schedules: of ``references``, where they are known in advance.
+        waits: whether a condition has to hold once before it drives.
     """
 
     law: LinearLaw | NonlinearLaw
@@ -89,6 +92,8 @@ class ExportedMPC:
     fallbacks: Sequence[PortChannel]
     targets: Sequence[PortChannel]
     told: Mapping[str, PortChannel] = field(default_factory=dict)
+    schedules: Sequence[ReferenceSchedule | None] = ()
+    waits: bool = False
 
 
 def exported_mpc(controller: MPCController) -> ExportedMPC:
@@ -104,6 +109,11 @@ def exported_mpc(controller: MPCController) -> ExportedMPC:
         if law.region is not None:
             raise GalenicError(
                 "a design space that is more than ranges cannot be exported as C", cure="export it with --python"
+            )
+        if any(border.schedules):
+            raise GalenicError(
+                "references known in advance (preview:) of a linear law cannot be exported as C",
+                cure="export it with --python",
             )
         tracked = [y.index for y in law._objective.tracked]
         controlled = [y.index for y in law._objective.outputs]
@@ -145,6 +155,8 @@ def exported_mpc(controller: MPCController) -> ExportedMPC:
         [_channel(inputs[c.index], c, s) for c, s in zip(border.fallbacks, border.start, strict=True)],
         [_channel(outputs[c.index], c, s) for c, s in zip(border.targets, border.start, strict=True)],
         _told(law, inputs) if isinstance(law, NonlinearLaw) else {},
+        border.schedules,
+        border.enable is not None,
     )
 
 

@@ -16,6 +16,7 @@ from fmpy.validation import validate_fmu
 
 from controllers.export.build import build_controller_fmu, controller_model
 from controllers.export.source import exported_mpc
+from controllers.linear.law import LinearLaw
 from controllers.mpc import MPCController
 from controllers.operation.reasons import Mode, Rung, StepReason
 from cosim import Simulation, find_scenario, load_scenario
@@ -166,6 +167,48 @@ def test_it_steps_back_and_returns_as_the_controller_does(fmus: dict[int, Path],
         ("status", "reason", "rung", "active", "failures"), 0.0
     )
     assert {n for n, off in worst.items() if off > 1e-5} == set()
+
+
+@pytest.mark.parametrize(("follows", "below"), [(1, Rung.BACKUP), (0, Rung.BACKUP)])
+def test_after_a_failed_solve_it_gives_what_the_ladder_gives(
+    follows: int, below: Rung, fmus: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bounds that cross by nothing worth speaking of leave no target: the last plan goes on, then what is below."""
+    controller = the_mpc()
+    law = controller.law
+    assert isinstance(law, LinearLaw)
+    place, name = 4, law.inputs[4].name
+    low, high = law._low.copy(), law._high.copy()
+    monkeypatch.setattr(type(law._objective), "low", property(lambda _: law._low))
+    monkeypatch.setattr(type(law._objective), "high", property(lambda _: law._high))
+    names = [p.name for p in controller.outputs]
+    rungs: list[tuple[int, int]] = []
+    worst: dict[str, float] = {}
+    with session(fmus[2], tmp_path, fallback_connected=follows) as fmu:
+        for k, row in enumerate(plant(controller, 90, 0.3, 4)):
+            if k in (60, 75):
+                applied = controller.shell._applied
+                assert applied is not None
+                pinned = float(applied[place]) if k == 60 else None
+                for bounds, usual, more in ((law._low, low, 1e-9), (law._high, high, 0.0)):
+                    bounds[place] = usual[place] if pinned is None else pinned + more
+                controller.shell.law.low[place], controller.shell.law.high[place] = law._low[place], law._high[place]
+                channel = controller.border.targets[place]
+                for side, value in (("min", law._low[place]), ("max", law._high[place])):
+                    fmu.set({f"{name}.{side}": (value - channel.offset) / channel.factor})
+            if not follows:
+                row[[c.index for c in controller.border.fallbacks]] = np.nan
+            controller.input_values[:] = row
+            controller.do_step(k * PERIOD, PERIOD)
+            fmu.set({p.name: v for p, v in zip(controller.inputs, row, strict=True) if follows or not np.isnan(v)})
+            fmu.slave.doStep(k * PERIOD, PERIOD)
+            rungs.append((int(controller.output_values[names.index("rung")]), int(fmu.get("rung"))))
+            for u in law.inputs:
+                off = abs(fmu.get(u.name) - controller.output_values[names.index(u.name)]) / fmu.nominal(u.name)
+                worst[u.name] = max(worst.get(u.name, 0.0), off)
+    assert [ours for ours, _ in rungs] == [theirs for _, theirs in rungs]
+    assert {Rung.SOLVED, Rung.SHIFTED, below} <= {rung for rung, _ in rungs}
+    assert {n for n, off in worst.items() if off > 1e-6} == set()
 
 
 def test_in_a_closed_loop_it_takes_the_controllers_place(fmus: dict[int, Path], tmp_path: Path) -> None:

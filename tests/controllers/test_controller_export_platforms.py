@@ -48,7 +48,7 @@ def run(fmu: Path, name: str, folder: Path, runner: tuple[str, ...] = (), steps:
     host = folder / f"host_{name}.exe"
     source = str(Path(__file__).with_name("controller_host.c"))
     libraries = () if platform.suffix == ".dll" else ("-ldl",)
-    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", platform.targets[0], "-g", "-fno-sanitize=all"]
+    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", platform.targets[0], "-O1", "-g", "-fno-sanitize=all"]
     subprocess.run([*compiler, source, "-o", str(host), *libraries], check=True, capture_output=True)
     description = fmpy.read_model_description(str(fmu))
     inputs = [v for v in description.modelVariables if v.causality == "input" and v.type == "Real"]

@@ -25,6 +25,7 @@ enum {
     ERRORS = HAS_REFERENCE + N_TRACKED, /* of prediction: squares and number, fading */
     ERROR_COUNT,
     ASKED_MODE, /* and 1; 0 before the first */
+    ENABLED,    /* whether what it waits for has held once */
     LADDER,
     SHOWN = LADDER + N_LADDER,
     LAW = SHOWN + N_SHOWN,
@@ -110,7 +111,7 @@ static int switch_mode(double *x, double given) {
         x[LADDER + IN_SAFE_STATE] = 0;
         ladder_begin_again(x + LADDER);
     }
-    if (mode == OFF) x[STARTED] = 0;
+    if (mode == OFF) x[STARTED] = x[ENABLED] = 0;
     return mode;
 }
 
@@ -159,7 +160,10 @@ static void execute(double t, double *x, const double *u, const double *p, doubl
     answer.reason = mode == OFF ? SWITCHED_OFF : WAITING;
     if (estimates) {
         int lost = estimate(t, x, u, previous, w, &complete), held = refer(x, u, references);
-        computed = !(t < x[SINCE] + p[START_PARAMETER] - ESTIMATE_AFTER - 1e-9);
+        if (!(t < x[SINCE] + p[START_PARAMETER] - ESTIMATE_AFTER - 1e-9)) {
+            if (ENABLE_INPUT < 0 || u[LARGEST(ENABLE_INPUT, 0)] > 0.5) x[ENABLED] = 1;
+            computed = x[ENABLED] > 0.5;
+        }
         if (!computed) complete = 1;
         else if (lost || held == 2) ladder_backup(&asked, lost ? ESTIMATE_LOST : NOT_FINITE, &answer);
         else if (MISMATCH_STEPS_DOWN && differs(x)) ladder_backup(&asked, MISMATCH, &answer);

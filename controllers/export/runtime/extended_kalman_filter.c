@@ -62,7 +62,8 @@ static void call_2(Generated function, const double *a, const double *b, double 
     generated(function, arg, 2, res, 2, w);
 }
 
-/* of a profile: where a time stands, and the area until then */
+/* Profiles: of the inputs that nobody manipulates, of the ideals of those that are, of the references; one NaN where there is none.
+ * Where in one a time stands, and the area until then: */
 static int profile_place(int i, double time) {
     int first = PROFILE_AT[i], last = PROFILE_AT[i + 1] - 1;
     while (last > first && PROFILE_TIME[last] > time) --last;
@@ -71,15 +72,15 @@ static int profile_place(int i, double time) {
 
 static double profile_area(int place, double time) { return PROFILE_AREA[place] + PROFILE_VALUE[place] * (time - PROFILE_TIME[place]); }
 
+static double profile_mean(int i, double begin, double end) {
+    int here = profile_place(i, begin);
+    if (PROFILE_AT[i + 1] - PROFILE_AT[i] == 1 || !(end - begin > 1e-9)) return PROFILE_VALUE[here];
+    return (profile_area(profile_place(i, end), end) - profile_area(here, begin)) / (end - begin);
+}
+
 /* inputs that nobody manipulates, means over an interval */
 static void others_mean(const double *s, double begin, double end, double *to) {
-    for (int i = 0; i < N_OTHERS; ++i) {
-        int here = profile_place(i, begin);
-        to[i] = PROFILE_VALUE[here];
-        if (OTHER_INPUT[i] >= 0) to[i] = s[LAW_TOLD + i];
-        else if (PROFILE_AT[i + 1] - PROFILE_AT[i] > 1 && end - begin > 1e-9)
-            to[i] = (profile_area(profile_place(i, end), end) - profile_area(here, begin)) / (end - begin);
-    }
+    for (int i = 0; i < N_OTHERS; ++i) to[i] = OTHER_INPUT[i] >= 0 ? s[LAW_TOLD + i] : profile_mean(i, begin, end);
 }
 
 static void full_inputs(const double *u, const double *others, double *all) {

@@ -9,11 +9,11 @@ enum {
 
 /* of the stages in s: fixed, or what is left until the harvest */
 static void stage_durations(double remaining, double *to) {
-    double left = fmax(remaining, 1e-3 * PERIOD), each = left / N_STAGES;
+    double left = fmax(fmin(remaining, SIGHT), 1e-3 * PERIOD), each = left / N_STAGES;
     for (int k = 0; k < N_STAGES; ++k) {
         to[k] = FIXED_DURATION[k];
         if (!BATCH) continue;
-        to[k] = each <= PERIOD ? each : k < HEAD ? PERIOD : (left - HEAD * PERIOD) / (N_STAGES - HEAD);
+        to[k] = each <= PERIOD || isfinite((double)SIGHT) ? each : k < HEAD ? PERIOD : (left - HEAD * PERIOD) / (N_STAGES - HEAD);
     }
 }
 
@@ -24,6 +24,16 @@ static void ends_of(const double *durations, double *ends) {
 
 static void others_by_stage(const double *s, double t, const double *ends, double *to) {
     for (int k = 0; k < N_STAGES; ++k) others_mean(s, t + (k ? ends[k - 1] : 0), t + ends[k], to + k * N_OTHERS);
+}
+
+/* references (K, N_TRACKED): as they are, or as a recipe will have them when the stage begins */
+static void references_by_stage(double t, const double *present, const double *ends, double *to) {
+    for (int i = 0; i < N_TRACKED; ++i)
+        for (int k = 0; k < N_STAGES; ++k) {
+            double time = t + (k ? ends[k - 1] : 0);
+            double ahead = PROFILE_VALUE[profile_place(N_OTHERS + N_IN + i, time + 1e-9 * fmax(time, 1))];
+            to[k * N_TRACKED + i] = ahead >= REFERENCE_LOW[i] && ahead <= REFERENCE_HIGH[i] ? ahead : present[i];
+        }
 }
 
 /* inputs of their own period stay where they are not due */
@@ -38,22 +48,25 @@ static void hold_inputs(double t, const double *ends, char *held) {
 }
 
 /* parameters of every node; references of the problem are zero, for they are parameters */
-static void node_values(const double *s, const double *others, const double *references, const double *durations, int relax,
+static void node_values(const double *s, double t, const double *others, const double *references, const double *durations, int relax,
                         const double *rest, double *values) {
+    double begin = t;
     memset(values, 0, sizeof(double) * (N_STAGES + 1) * N_VALUES);
     for (int k = 0; k <= N_STAGES; ++k) {
         double *to = values + k * N_VALUES;
+        int stage = k < N_STAGES ? k : N_STAGES - 1;
         memcpy(to + AT_DISTURBANCES, law_disturbances(s), sizeof(double) * N_DISTURBANCES);
-        memcpy(to + AT_KNOWN, others + (k < N_STAGES ? k : N_STAGES - 1) * N_OTHERS, sizeof(double) * N_OTHERS);
-        memcpy(to + AT_REFERENCE, references, sizeof(double) * N_TRACKED);
+        memcpy(to + AT_KNOWN, others + stage * N_OTHERS, sizeof(double) * N_OTHERS);
+        memcpy(to + AT_REFERENCE, references + stage * N_TRACKED, sizeof(double) * N_TRACKED);
         to[AT_STEP] = k < N_STAGES ? durations[k] / STAGE_COUNT[k] : durations[N_STAGES - 1];
         for (int rank = 1; rank <= 3; ++rank) to[AT_RANK + rank - 1] = rank < relax;
         for (int i = 0; i < N_IN; ++i) {
-            double centre = rest ? rest[i] : IDEAL[i];
+            double ideal = profile_mean(N_OTHERS + i, begin, begin + durations[stage]), centre = rest ? rest[i] : isnan(ideal) ? IDEAL[i] : ideal;
             if (isnan(centre)) continue;
             to[AT_CENTRE + i] = centre;
             to[AT_PULL + i] = sqrt(WEIGHT_TARGET[i]);
         }
+        if (k < N_STAGES - 1) begin += durations[k]; /* the end is as the last stage */
     }
 }
 
@@ -171,18 +184,20 @@ static int law_roll_out(const double *s, const double *inputs, double *outputs, 
     return roll_out(s, inputs, others, durations, outputs, w + N_STAGES * N_OTHERS);
 }
 
-static int law_solve(double *s, double t, const double *given, const double *references, int relax, const Limits *limits, double *plan,
+static int law_solve(double *s, double t, const double *given, const double *present, int relax, const Limits *limits, double *plan,
                      double *ends, double *target_outputs, double *w, int *iw) {
-    double durations[N_STAGES], previous[N_IN], outputs[N_STAGES * N_OUT];
+    double durations[N_STAGES], previous[N_IN], outputs[N_STAGES * N_OUT], by_stage[N_STAGES * N_TRACKED + 1];
+    const double *references = by_stage + (N_STAGES - 1) * N_TRACKED; /* where it is going */
     double *values = w, *others = values + (N_STAGES + 1) * N_VALUES, *pass = others + N_STAGES * (N_OTHERS + 1);
     double *work = w + PLANNER_WORK;
     char held[N_PLANNED];
     int found = 0;
-    if (!finite_all(N_IN, given) || !finite_all(N_TRACKED, references) || !finite_all(N_S, s)) return NOT_FINITE;
+    if (!finite_all(N_IN, given) || !finite_all(N_TRACKED, present) || !finite_all(N_S, s)) return NOT_FINITE;
     stage_durations(s[LAW_HARVEST] - t, durations);
     ends_of(durations, ends);
     others_by_stage(s, t, ends, others);
     hold_inputs(t, ends, held);
+    references_by_stage(t, present, ends, by_stage);
     for (int i = 0; i < N_OUT; ++i) target_outputs[i] = NAN;
     for (int i = 0; i < N_TRACKED; ++i) target_outputs[TRACKED_OUTPUT[i]] = references[i];
     if (HAS_TARGET) found = law_target(s, given, others, references, relax, limits, target_outputs, work, iw);
@@ -190,7 +205,7 @@ static int law_solve(double *s, double t, const double *given, const double *ref
         double room = isfinite(limits->move[i]) ? limits->move[i] : limits->high[i] - limits->low[i];
         previous[i] = clipped(given[i], limits->low[i] - 0.99 * room, limits->high[i] + 0.99 * room);
     }
-    node_values(s, others, references, durations, relax, found ? s + LAW_TARGET + N_STATES_PLANNED : NULL, values);
+    node_values(s, t, others, by_stage, durations, relax, found ? s + LAW_TARGET + N_STATES_PLANNED : NULL, values);
     Stages stages = {s + LAW_STAGES, s + LAW_INPUTS, values, held};
     stages.w = work, stages.iw = iw;
     for (int i = 0; i < N_IN; ++i) {
