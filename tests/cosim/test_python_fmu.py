@@ -741,7 +741,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.C
         (target,) = chosen_platforms([platform])
         if platform not in programs:
             programs[platform] = tmp_path_factory.mktemp("host") / "host.exe"
-            command = [sys.executable, "-m", "ziglang", "cc", "-target", target.targets[0], "-w"]
+            command = [sys.executable, "-m", "ziglang", "cc", "-target", target.targets[0], "-O1", "-w"]
             command += [str(Path(__file__).with_name("python_fmu_host.c")), "-o", str(programs[platform])]
             subprocess.run([*command, *(["-ldl"] if target.suffix == ".so" else [])], check=True)
         folder = Path(extract(str(fmu)))

@@ -21,7 +21,8 @@ def compile_host(folder: Path, platform: Platform, *options: str) -> Path:
     program = folder / "fmu_host.exe"
     source = str(Path(__file__).with_name("fmu_host.c"))
     libraries = () if platform.suffix == ".dll" else ("-ldl",)
-    command = [*COMPILER, "-target", platform.targets[0], *options, source, "-o", str(program), *libraries]
+    # without -O the compiler first builds a sanitizer for the platform, which takes it longer than all the rest
+    command = [*COMPILER, "-target", platform.targets[0], "-O1", *options, source, "-o", str(program), *libraries]
     subprocess.run(command, check=True, capture_output=True)
     return program
 
