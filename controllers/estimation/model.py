@@ -223,13 +223,6 @@ class EstimationModel:
         """How many states, disturbances included."""
         return len(self.states)
 
-    def state_index(self, name: str) -> int:
-        """Where a state or disturbance stands (``input.feed``, ...). Raises GalenicError where there is none."""
-        names = [s.name for s in self.states]
-        if name not in names:
-            raise GalenicError(f"the model has no state '{name}'", cure=nearest(name, names))
-        return names.index(name)
-
     def output_index(self, name: str) -> int:
         """Where an output stands. Raises GalenicError where there is none."""
         return self.process.index("output", name)

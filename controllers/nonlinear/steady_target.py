@@ -74,7 +74,6 @@ class SteadyTargetOptimizer:
         self._pull = np.array([c.weight_ideal for c in s.manipulated])
         self._ideal = np.array([math.nan if c.ideal is None else c.ideal for c in s.manipulated])
         self._low, self._high = (np.array([c.bounds[i] for c in s.manipulated]) for i in (0, 1))
-        self._x_low, self._x_high = model.low[:n], model.high[:n]
         self._shape = n, m, len(s.tracked), len(limited)
         self._qp = self._make_program()
         self.reset()

@@ -33,6 +33,12 @@ from cosim.component import FloatArray
 STEPS = int(os.environ.get("GALENIC_SOAK", "400"))
 ABSURD = (math.nan, math.inf, -math.inf, 1e300, -1e300, 1e12, 0.0)
 DEADLINE = 0.02
+#: The second one leaves out what the machine did for other programs; the last one has what the law did in its thread.
+CLOCKS = {
+    "by the clock": clock.perf_counter,
+    "of work": clock.thread_time,
+    "of work with the law's": clock.process_time,
+}
 OPERATION = {
     "deadline": f"{DEADLINE} s",
     "safe": {"press.turret_speed_setpoint": "100000 1/h"},
@@ -97,7 +103,7 @@ def check(mpc: MPCController, seen: Counter[str], before: np.ndarray | None) -> 
 def soak(
     mpc: MPCController, steps: int, seed: int, feed_plant: Any, period: float = 10.0
 ) -> tuple[Counter[str], FloatArray]:
-    """What was seen, and the wall time and processor time (of all threads) of each step in s, shape (steps, 2)."""
+    """What was seen, and the time of each step in s by each of the clocks, shape (steps, 3)."""
     random, seen, spent = np.random.default_rng(seed), Counter[str](), []
     inputs = {p.name: i for i, p in enumerate(mpc.inputs)}
     loops = [c.index for c in mpc.border.fallbacks]
@@ -117,17 +123,17 @@ def soak(
         for index, c in zip(loops, mpc.border.targets, strict=True):
             held = float(mpc.output_values[c.index])
             mpc.input_values[index] = random.choice([held, held * random.uniform(0.9, 1.1), *ABSURD, math.nan])
-        began, worked = clock.perf_counter(), clock.process_time()
+        began = np.array([read() for read in CLOCKS.values()])
         mpc.do_step(period * k, period)
-        spent.append((clock.perf_counter() - began, clock.process_time() - worked))
+        spent.append(np.array([read() for read in CLOCKS.values()]) - began)
         before = check(mpc, seen, before)
         clock.sleep(1e-4)  # a machine does not leave its processor to one process alone
     return seen, np.array(spent)
 
 
 def slow(spent: FloatArray) -> int:
-    """Steps past the deadline in which this process worked so long; in others the machine did something else."""
-    return int((spent > DEADLINE).all(axis=1).sum())
+    """Steps past the deadline by their own work; in others the machine, or the law in its thread, did something."""
+    return int((spent[:, :2] > DEADLINE).all(axis=1).sum())
 
 
 def report(capsys: pytest.CaptureFixture[str], what: str, seen: Counter[str], spent: FloatArray) -> None:
@@ -135,10 +141,10 @@ def report(capsys: pytest.CaptureFixture[str], what: str, seen: Counter[str], sp
         return
     with capsys.disabled():
         print(f"\n{what}: {len(spent)} steps")
-        for kind, times in zip(("on the clock", "of the processor"), spent.T, strict=True):
+        for kind, times in zip(CLOCKS, spent.T, strict=True):
             shown = np.round(1e3 * np.quantile(times, [0.5, 0.9, 0.99, 1.0]), 2)
-            print(f"  ms {kind}, median/p90/p99/max {shown}")
-        print(f"  past the deadline: {(spent[:, 0] > DEADLINE).sum()}, of which by this process: {slow(spent)}")
+            print(f"  ms {kind}: median/p90/p99/max {shown}")
+        print(f"  past the deadline: {(spent[:, 0] > DEADLINE).sum()}, of which by their own work: {slow(spent)}")
         print("\n".join(f"  {count:6d}  {name}" for name, count in seen.most_common()))
 
 
