@@ -43,17 +43,26 @@ class EconomicConfig(Config):
 
 
 class BatchConfig(Config):
-    """A horizon that ends with the batch; with ``min_harvest`` and ``max_harvest`` its end is a decision."""
+    """A horizon that ends with the batch; with ``min_harvest`` and ``max_harvest`` its end is a decision.
+
+    With ``horizon`` it is no longer than that: it recedes until the end of the batch comes into sight.
+    """
 
     duration: Quantity
+    horizon: Quantity | None = None
     min_harvest: Quantity | None = None
     max_harvest: Quantity | None = None
     value_per_hour: float = 0.0
 
 
 class KnownConfig(Config):
-    """An input that others decide: a ``profile`` of [time, value], held between, or a ``signal``, held from now on."""
+    """An input that others decide.
 
+    As the recipe ``profile_of`` drives it, by a ``profile`` of [time, value], held between, or as a ``signal`` tells,
+    held from now on.
+    """
+
+    profile_of: str | None = None
     profile: list[tuple[Quantity, Quantity]] | None = None
     signal: str | None = None
 

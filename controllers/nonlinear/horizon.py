@@ -35,7 +35,8 @@ class Horizon:
     """K stages; ``counts`` says how often the integration map is applied in each, ``durations`` how long each is.
 
     A batch has the first ``head`` stages of one period while the rest is longer than that; the others share what is
-    left until the harvest equally, so that the same compiled problem serves a horizon of any length.
+    left until the harvest equally, so that the same compiled problem serves a horizon of any length. One that looks
+    only so far (`Batch.horizon`) shares that much among all its stages, and what is left where that is less.
 
     Args:
         period: of the law in s.
@@ -64,9 +65,10 @@ class Horizon:
         return self._shared(remaining)
 
     def _shared(self, remaining: float) -> FloatArray:
-        left = max(remaining, 1e-3 * self.period)
+        sight = math.inf if self.batch is None else self.batch.horizon
+        left = max(min(remaining, sight), 1e-3 * self.period)
         each = left / self.stages
-        if each <= self.period:
+        if each <= self.period or math.isfinite(sight):
             return np.full(self.stages, each)
         rest = (left - self.head * self.period) / (self.stages - self.head)
         return np.asarray(np.r_[np.full(self.head, self.period), np.full(self.stages - self.head, rest)])

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from controllers.base import Key, Quantity, is_signal, port_of, positive, quantity, unit_factor
+from controllers.base import Key, Quantity, positive, quantity
 from controllers.design_space.constraint import RegionConstraint, region_constraint
 from controllers.estimation.channels import Channel
 from controllers.estimation.model import DisturbanceState, Kind
 from controllers.nonlinear.config import NonlinearDisturbanceConfig, NonlinearSection
 from controllers.nonlinear.engines import ENGINES
 from controllers.nonlinear.horizon import spaced
+from controllers.nonlinear.known_inputs import KnownPort, read_known
 from controllers.nonlinear.law import LawOptions, NonlinearLaw
+from controllers.nonlinear.names import index_of, place_of
 from controllers.nonlinear.specification import (
     Batch,
     Branch,
@@ -29,7 +31,7 @@ from controllers.nonlinear.specification import (
 from controllers.operation.section import SectionReader, load_file
 from controllers.surrogates import SurrogateModel, load_model
 from controllers.surrogates.linear_surrogate import SurrogateInput, SurrogateOutput
-from cosim.component import ControllerContext, Port
+from cosim.component import ControllerContext
 from fmus.errors import GalenicError, nearest
 
 __all__ = ["LawModel", "NonlinearSection", "build", "reader"]
@@ -52,11 +54,11 @@ class LawModel:
 
     def input_index(self, name: str) -> int:
         """By full or unique last name. Raises GalenicError."""
-        return _index(name, [u.name for u in self.inputs], "manipulated input")
+        return index_of(name, [u.name for u in self.inputs], "manipulated input")
 
     def output_index(self, name: str) -> int:
         """By full or unique last name. Raises GalenicError."""
-        return _index(name, [y.name for y in self.outputs], "output")
+        return index_of(name, [y.name for y in self.outputs], "output")
 
 
 def reader(section: NonlinearSection, context: ControllerContext) -> tuple[SurrogateModel, SectionReader]:
@@ -67,8 +69,8 @@ def reader(section: NonlinearSection, context: ControllerContext) -> tuple[Surro
     """
     model = load_file(context, "model", section.model, load_model, "run 'galenic identify' to make it")
     names = [u.name for u in model.inputs]
-    known = {names[_place(n, names, "input", ("known", n), context)] for n in section.known}
-    chosen = {names[_place(n, names, "input", ("manipulated", n), context)] for n in section.manipulated}
+    known = {names[place_of(n, names, "input", ("known", n), context)] for n in section.known}
+    chosen = {names[place_of(n, names, "input", ("manipulated", n), context)] for n in section.manipulated}
     both = known & chosen
     if both:
         raise context.error(("known",), f"'{min(both)}' is known and manipulated", "remove one of the two")
@@ -92,8 +94,7 @@ def build(section: NonlinearSection, model: SurrogateModel, reader: SectionReade
 class _Builder:
     def __init__(self, section: NonlinearSection, model: SurrogateModel, reader: SectionReader) -> None:
         self.c, self.model, self.reader, self.context = section, model, reader, reader.context
-        #: measured known inputs: name in the model, index of the port, factor and offset
-        self.known_ports: list[tuple[str, int, float, float]] = []
+        self.known_ports: list[KnownPort] = []
 
     def law(self) -> NonlinearLaw:
         c, context, model = self.c, self.context, self.model
@@ -156,7 +157,7 @@ class _Builder:
     def known_names(self) -> set[str]:
         """Of inputs that others decide, in full."""
         names = [u.name for u in self.model.inputs]
-        return {names[_index(n, names, "input")] for n in self.c.known}
+        return {names[index_of(n, names, "input")] for n in self.c.known}
 
     def _key_of(self, message: str) -> Key:
         """The part of the section that an error of the law is most likely about."""
@@ -236,7 +237,7 @@ class _Builder:
         signals: list[tuple[Kind, str, str, float]] = [("parameter", n, "1", v) for n, v in process.parameters]
         signals += [("input", u.name, u.unit, u.operating_point) for u in self.model.inputs]
         signals += [("output", y.name, y.unit, y.operating_point) for y in self.model.outputs]
-        index = _place(name, [s[1] for s in signals], "parameter, input or output", key, context)
+        index = place_of(name, [s[1] for s in signals], "parameter, input or output", key, context)
         kind, full, unit, usual = signals[index]
         if isinstance(value, str) and value.strip().endswith("%") and unit != "%":
             return kind, full, quantity(value, "1", context, key) * usual
@@ -255,7 +256,7 @@ class _Builder:
         names = [name for name, _ in signals]
         for name, entry in self.c.economic.items():
             key = ("economic", name)
-            place = _place(name, names, "signal", key, self.context)
+            place = place_of(name, names, "signal", key, self.context)
             one = 1.0
             if entry.per is not None:
                 one = positive(entry.per, signals[place][1], self.context, (*key, "per"))
@@ -263,36 +264,8 @@ class _Builder:
         return result
 
     def _known(self) -> list[KnownInput]:
-        context, result = self.context, []
-        names = [u.name for u in self.model.inputs]
-        for name, entry in self.c.known.items():
-            key = ("known", name)
-            u = self.model.inputs[_place(name, names, "input", key, context)]
-            if (entry.profile is None) == (entry.signal is None):
-                raise context.error(key, f"'{name}' needs a 'profile' or a 'signal'", "give one of the two")
-            if entry.profile is not None:
-                times = tuple(
-                    quantity(t, "s", context, (*key, "profile", i, 0)) for i, (t, _) in enumerate(entry.profile)
-                )
-                values = tuple(
-                    quantity(v, u.unit, context, (*key, "profile", i, 1)) for i, (_, v) in enumerate(entry.profile)
-                )
-                if not times or list(times) != sorted(set(times)):
-                    raise context.error((*key, "profile"), "the times of a profile have to rise", "sort it")
-                result.append(KnownInput(u.name, times, values))
-                continue
-            assert entry.signal is not None
-            if not is_signal(entry.signal):
-                raise context.error((*key, "signal"), f"'{entry.signal}' is no signal", "write 'component.port'")
-            port = port_of(entry.signal, context, (*key, "signal"))
-            try:
-                factor, offset = unit_factor(port.unit, u.unit)
-            except GalenicError as error:
-                raise context.error((*key, "signal"), error.message, error.cure) from error
-            at = self.reader.wiring.read(Port(f"known.{u.name}", port.unit, port.start), entry.signal)
-            self.known_ports.append((u.name, at, factor, offset))
-            result.append(KnownInput(u.name, values=(u.operating_point,), measured=True))
-        return result
+        found, self.known_ports = read_known(self.c.known, self.model.inputs, self.reader.wiring, self.context)
+        return found
 
     def _batch(self) -> Batch | None:
         b, context = self.c.batch, self.context
@@ -305,7 +278,8 @@ class _Builder:
         if (earliest is None) != (latest is None):
             raise context.error("batch", "one of min_harvest and max_harvest is missing", "give both or none")
         duration = positive(b.duration, "s", context, ("batch", "duration"))
-        return Batch(duration, earliest, latest, b.value_per_hour)
+        horizon = math.inf if b.horizon is None else positive(b.horizon, "s", context, ("batch", "horizon"))
+        return Batch(duration, earliest, latest, b.value_per_hour, horizon)
 
     def _disturbances(self) -> list[DisturbanceState] | None:
         if self.c.disturbances is None:
@@ -327,7 +301,7 @@ class _Builder:
             )
         kind, option, name, names = given[0]
         assert name is not None
-        index = _place(name, names, kind, (*key, option), context)
+        index = place_of(name, names, kind, (*key, option), context)
         unit, size = self._size(kind, index)
         wander = (0.2 if kind == "rate" else 0.02) * size
         if entry.wander is not None:
@@ -372,7 +346,7 @@ class _Builder:
         nominal = np.array([s.nominal for s in process.states])
         std = np.maximum(_START * np.abs(start), _FLOOR * nominal)
         for name, entry in c.initial.items():
-            index = _place(name, names, "state", ("initial", name), context)
+            index = place_of(name, names, "state", ("initial", name), context)
             if entry.value is not None:
                 start[index] = entry.value
             std[index] = std[index] if entry.std is None else entry.std
@@ -392,19 +366,3 @@ class _Builder:
             from_zero=not c.initial,
             target=c.target,
         )
-
-
-def _index(name: str, names: Sequence[str], what: str) -> int:
-    if name in names:
-        return names.index(name)
-    fitting = [i for i, n in enumerate(names) if n.rsplit(".", 1)[-1] == name or n.endswith(f".{name}")]
-    if len(fitting) != 1:
-        raise GalenicError(f"the model has no {what} '{name}'", cure=nearest(name, names))
-    return fitting[0]
-
-
-def _place(name: str, names: Sequence[str], what: str, key: Key, context: ControllerContext) -> int:
-    try:
-        return _index(name, names, what)
-    except GalenicError as error:
-        raise context.error(key, error.message, error.cure) from error

@@ -97,12 +97,14 @@ class Batch:
         min_harvest: the earliest harvest, in s; None: the harvest is no decision.
         max_harvest: the latest, in s.
         value_per_hour: of an hour, negative: what the occupied vessel costs.
+        horizon: a plan looks no further, in s: it recedes until the harvest comes into sight, then it shrinks.
     """
 
     duration: float
     min_harvest: float | None = None
     max_harvest: float | None = None
     value_per_hour: float = 0.0
+    horizon: float = math.inf
 
     @property
     def decides(self) -> bool:
@@ -238,6 +240,11 @@ class Specification:
             raise GalenicError(
                 f"harvest between {b.earliest / 3600:g} and {b.latest / 3600:g} h, duration {b.duration / 3600:g} h",
                 cure="0 < min_harvest <= duration <= max_harvest",
+            )
+        if b is not None and (b.horizon <= 0.0 or (b.decides and math.isfinite(b.horizon))):
+            raise GalenicError(
+                "where the harvest is a decision the plan looks as far as it",
+                cure="leave out 'horizon', or min_harvest and max_harvest",
             )
 
         if self.tree is not None:

@@ -93,14 +93,29 @@ class RollOut:
             terms: of the solve; None: the problem's.
         """
         problem, nodes = self.problem, self.problem.nodes
-        terms = cast("Terms", terms or self.terms)
         if len(inputs) != len(nodes):
             inputs = np.vstack([inputs, inputs[-1:]])[[node.depth for node in nodes]]
+        path, cost, soft, hard = self._function(*self._arguments(state, previous_input, values, inputs.T, terms))
+        states = np.array(path, dtype=np.float64).reshape(problem.nx, -1).T
+        return Rolled(states, float(cost), (float(soft), float(hard)))
+
+    def expressions(
+        self, state: FloatArray, previous_input: FloatArray, values: FloatArray, inputs: Any
+    ) -> tuple[Any, Any]:
+        """States, shape (nx, K + 1), and cost as CasADi expressions of ``inputs``, MX (nu, K); no scenarios."""
+        given = self._arguments(state, previous_input, values, casadi.horzcat(inputs, inputs[:, -1]), None)
+        path, cost, *_ = self._function(*given)
+        return path, cost
+
+    def _arguments(
+        self, state: FloatArray, previous_input: FloatArray, values: FloatArray, inputs: Any, terms: Terms | None
+    ) -> list[Any]:
+        """Of the function of all nodes; ``inputs`` of shape (nu, N)."""
+        problem, nodes = self.problem, self.problem.nodes
+        terms = cast("Terms", terms or self.terms)
         of_nodes = node_values(nodes, values, problem.scenarios)
         of_edges = edge_values(nodes, values, problem.scenarios)
         rows = self._functions.rows(terms)
         times = np.column_stack([np.r_[terms.durations, 0.0], terms.weights])
         limits = (rows.lower, rows.upper, rows.l1, rows.l2)
-        path, cost, soft, hard = self._function(state, previous_input, of_nodes.T, of_edges.T, inputs.T, times, *limits)
-        states = np.array(path, dtype=np.float64).reshape(problem.nx, -1).T
-        return Rolled(states, float(cost), (float(soft), float(hard)))
+        return [state, previous_input, of_nodes.T, of_edges.T, inputs, times, *limits]

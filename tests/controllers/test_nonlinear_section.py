@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,23 @@ def law_of(directory: Path, **changes: Any) -> NonlinearLaw:
     law = made(directory, engine="casadi", **changes).law
     assert isinstance(law, NonlinearLaw)
     return law
+
+
+def test_a_known_input_is_as_a_recipe_will_drive_it(files: Path) -> None:
+    """By the schedule of a controller above, converted; the same law as by a profile written out."""
+    schedule = ((0.0, 30.0), (2070.0, 2100.0))
+    ports = {f"recipe.{GAP}": Port(GAP, "um", 2070.0)}
+    context = replace(
+        Context(files, ports).context, find_schedule=lambda signal: schedule if signal == f"recipe.{GAP}" else None
+    )
+    controller = MPCController.from_config(
+        "mpc", {**SECTION, "engine": "casadi", "known": {GAP: {"profile_of": "recipe"}}}, context
+    )
+    written = law_of(files, known={GAP: {"profile": [["0 s", "2.07 mm"], ["30 s", "2.1 mm"]]}})
+    assert isinstance(controller.law, NonlinearLaw)
+    (of_recipe,), (profile,) = controller.law.specification.known, written.specification.known
+    assert (of_recipe.input, of_recipe.times) == (profile.input, profile.times)
+    assert of_recipe.values == pytest.approx(profile.values)
 
 
 def test_the_line_returns_to_its_references_with_gains_that_are_off(files: Path) -> None:
@@ -100,8 +118,15 @@ def test_keys_reach_the_law(files: Path) -> None:
         ({"grid": [1, 2], "prediction_horizon": "10 min"}, "grid", "the horizon 60"),
         ({"economic": {"press.weight": {"value": 1}}}, "economic/press.weight", "no signal"),
         ({"economic": {GAP: {"value": 1, "at": "end"}}}, "economic", "value at the end"),
-        ({"known": {GAP: {}}}, f"known/{GAP}", "needs a 'profile' or a 'signal'"),
+        ({"known": {GAP: {}}}, f"known/{GAP}", "known from nowhere"),
+        ({"known": {GAP: {"profile": [[0, 2]], "signal": "recipe.gap"}}}, f"known/{GAP}", "from profile and signal"),
+        (
+            {"known": {GAP: {"profile_of": "recipe"}}},
+            f"known/{GAP}/profile_of",
+            "has a profile of 'press.gap_setpoint'",
+        ),
         ({"known": {GAP: {"profile": [[1, 2], [0, 2]]}}}, f"known/{GAP}/profile", "have to rise"),
+        ({"batch": {"duration": "1 h", "horizon": "0 s"}}, "batch/horizon", "greater than zero"),
         ({"known": {GAP: {"signal": "recipe.gab"}}}, f"known/{GAP}/signal", "no signal 'recipe.gab'"),
         ({"known": {GAP: {"profile": [[0, 2]]}}, "manipulated": {GAP: {}}}, "known", "known and manipulated"),
         ({"batch": {"duration": "1 h", "min_harvest": "1 h"}}, "batch", "one of min_harvest and max_harvest"),
@@ -146,6 +171,15 @@ def test_a_long_horizon_has_stages_that_grow() -> None:
     assert len(lengths) == 24
     assert lengths[0] == 1
     assert lengths[-1] > 15
+
+
+def test_a_horizon_recedes_until_the_harvest_comes_into_sight() -> None:
+    horizon = Horizon(720.0, [1] * 24, 3600.0, Batch(230 * 3600.0, horizon=24 * 3600.0))
+    assert horizon.counts == (1,) * 24
+    for remaining, length in ((100.0, 24.0), (24.0, 24.0), (6.0, 6.0)):
+        durations = horizon.durations(remaining * 3600.0)
+        assert durations == pytest.approx([length / 24 * 3600.0] * 24)
+    assert horizon.durations(0.0).min() > 0.0
 
 
 def test_the_stages_of_a_batch_end_at_its_harvest() -> None:
