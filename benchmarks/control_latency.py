@@ -1,7 +1,7 @@
 """Latency of the optimal control engines in closed loop, beside do-mpc with its defaults.
 
     python benchmarks/control_latency.py [bioreactor tablet bioreactor_tree bioreactor_neural]
-        [--engines "C, one iteration" Radau | acados] [--steps 260] [--block 20] [--seed 1] [--long 100000]
+        [--engines "C, one iteration" Radau | acados] [--steps 260] [--block 20] [--seed 1] [--long 100000 [--riccati]]
         [--scenarios tablet_line cho_fed_batch_mpc ...] [--hours 24]
 
 Every engine controls a plant of its own, with the same noise; the plant differs from the model. They take turns in
@@ -23,6 +23,7 @@ Set OMP_NUM_THREADS=1 to keep linear algebra on one core.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 import warnings
@@ -56,8 +57,10 @@ ENGINES: dict[str, tuple[Sequence[int], Callable[..., Engine]]] = {
     "C, one iteration": (UNIFORM, HPIPMEngine),
     "C, one iteration, never hot": (UNIFORM, lambda problem: HPIPMEngine(problem, hot=False)),
     "C, one iteration, restarts": (UNIFORM, lambda problem: HPIPMEngine(problem, restart_every=10)),
+    "C, one iteration, Riccati": (UNIFORM, lambda problem: HPIPMEngine(problem, riccati=True)),
     "C, one iteration, 12 stages": (NON_UNIFORM, HPIPMEngine),
     "C, 12 stages, never hot": (NON_UNIFORM, lambda problem: HPIPMEngine(problem, hot=False)),
+    "C, 12 stages, Riccati": (NON_UNIFORM, lambda problem: HPIPMEngine(problem, riccati=True)),
 }
 
 
@@ -138,9 +141,8 @@ def loops_of(name: str, chosen: Sequence[str]) -> list[Loop]:
         tree, discrete = case.problem.scenarios is not None, case.problem.discrete
         if (tree and ("sqpmethod" in label or "acados" in label)) or (discrete and "Radau" in label):
             continue  # what these cannot do
-        where = "controllers.optimal_control.native_library.platformdirs.user_cache_dir"
         folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        with folder, mock.patch(where, return_value=folder.name), warnings.catch_warnings():
+        with folder, mock.patch.dict(os.environ, GALENIC_CACHE=folder.name), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # do-mpc's about its optional parts
             began = time.perf_counter()
             engine(case.problem)
@@ -218,10 +220,10 @@ def report(name: str, loops: list[Loop]) -> None:
         print(f"{loop.name:34}" + "".join(f"{v:12.3f}" for v in figures) + f"{failures:>12}{misses:>16}")
 
 
-def report_long(name: str, count: int) -> None:
+def report_long(name: str, count: int, riccati: bool) -> None:
     """Whether a step costs the same after many."""
     case = CASES[name]()
-    engine, noise = HPIPMEngine(case.problem), np.random.default_rng(0)
+    engine, noise = HPIPMEngine(case.problem, riccati=riccati), np.random.default_rng(0)
     state, applied, times = case.start, case.start_input, []
     for step in range(count):
         if step % 260 == 0:
@@ -311,6 +313,7 @@ def main() -> None:
     parser.add_argument("--block", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--long", type=int, default=0, metavar="N", help="instead: N steps of the engine in C")
+    parser.add_argument("--riccati", action="store_true", help="with --long: its own interior-point method")
     parser.add_argument("--engines", nargs="+", default=(), metavar="PART", help="those with such a part in their name")
     parser.add_argument("--scenarios", nargs="+", metavar="NAME", help="instead: the laws of these scenarios")
     parser.add_argument("--hours", type=float, default=24.0, help="of each scenario's plant")
@@ -324,7 +327,7 @@ def main() -> None:
         if name not in CASES:
             parser.error(f"unknown problem '{name}'; choose from {', '.join(CASES)}")
         if chosen.long:
-            report_long(name, chosen.long)
+            report_long(name, chosen.long, chosen.riccati)
         else:
             report(name, run(name, chosen.steps, chosen.block, chosen.seed, chosen.engines))
 

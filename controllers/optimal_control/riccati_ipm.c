@@ -20,7 +20,7 @@ enum {
     NM = NU + NX,
     NW = NU + NZ,
     WIDTH = UP8(NW), /* of rows in memory: whole vectors */
-    SHORT = UP8(NM),
+    NARROW = UP8(NM),
     LINES = (NU + BOXES + ROWS + 3) / 4 * 4, /* each has a lower and an upper side */
     SIDES = 2 * LINES,
 };
@@ -83,7 +83,7 @@ static void add_ahead(double M[NW][WIDTH], const Stage *restrict n, const Stage 
         _Alignas(64) double row[WIDTH] = {0};
         if (n->compact) {
             for (int l = 0; l < NX; l++)
-                for (int j = 0; j < SHORT; j++) row[j] += next->P[i][l] * n->G[l][j];
+                for (int j = 0; j < NARROW; j++) row[j] += next->P[i][l] * n->G[l][j];
             for (int j = 0; j < NU; j++) row[j] += next->P[i][NX + j];
         } else {
             for (int l = 0; l < NZ; l++)
@@ -96,7 +96,7 @@ static void add_ahead(double M[NW][WIDTH], const Stage *restrict n, const Stage 
             _Alignas(64) double row[WIDTH];
             memcpy(row, M[a], sizeof row);
             for (int i = 0; i < NX; i++)
-                for (int j = 0; j < SHORT; j++) row[j] += n->G[i][a] * T[i][j];
+                for (int j = 0; j < NARROW; j++) row[j] += n->G[i][a] * T[i][j];
             memcpy(M[a], row, sizeof row);
         }
         for (int a = 0; a < NU; a++)
@@ -399,7 +399,7 @@ static void start(const Chain *q, double product) {
 static int interior_point(Chain *q, int mode, int64_t most, double deadline, double seconds, int64_t *iterations) {
     const double tolerance = q->tolerance, barred = 0.3, fraction = 0.995;
     double left = 1.0, first = 0.0, worst[2], ahead;
-    start(q, mode == 3 ? 0.1 * tolerance : mode == 2 ? 1e-2 : 0.0);
+    start(q, mode == 3 ? 0.01 * tolerance : mode == 2 ? 1e-2 : 0.0);
     for (*iterations = 0;; ++*iterations) {
         const double mean = measure(q, worst);
         if (!isfinite(mean)) return NAN_SOL;
@@ -412,7 +412,7 @@ static int interior_point(Chain *q, int mode, int64_t most, double deadline, dou
         const double mean_ahead = products_at(q, step, &ahead);
         if (step < 1.0 || ahead >= tolerance) {
             const double ratio = mean_ahead / mean;
-            set_constants(q, larger(ratio * ratio * ratio * mean, 0.3 * tolerance), 1.0);
+            set_constants(q, larger(ratio * ratio * ratio * mean, 0.03 * tolerance), 1.0);
             find_wanted(q);
             step = find_steps(q);
         }

@@ -31,6 +31,7 @@
 #define PREFIX "d_ocp_qp_"
 #endif
 #ifdef _WIN32
+#define WIN32_LEAN_AND_MEAN /* no sockets, which have functions of our names */
 #include <windows.h>
 #define EXPORT __declspec(dllexport)
 #else

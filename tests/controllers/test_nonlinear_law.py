@@ -65,7 +65,7 @@ def test_the_output_settles_on_its_reference_whatever_the_mismatch(estimator: st
     assert law.estimate[:2] == pytest.approx(outputs[-1, :2], abs=1e-3)
 
 
-@pytest.mark.parametrize("engine", ["casadi", "ipopt"])
+@pytest.mark.parametrize("engine", ["riccati", "casadi", "ipopt"])
 def test_engines_are_interchangeable(engine: str) -> None:
     """Closed-loop paths by one real-time iteration and by a converged solver."""
     asked, given = run(chemostat(), 25, 2.0)[0], run(chemostat(engine=engine), 25, 2.0)[0]
