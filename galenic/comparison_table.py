@@ -14,6 +14,9 @@ from galenic.comparison import Difference, Row, Trial, Variant
 from galenic.session import write_json, write_text
 from galenic.tables import number
 
+#: Rounding, as a share of the mean; and a percentage that nobody could count.
+_NOTHING, _NO_SHARE = 1e-12, 1e-9
+
 
 def headline(rows: Sequence[Row]) -> list[Row]:
     """The rows worth a table: one unit for each indicator, and nothing that only describes the computation."""
@@ -61,13 +64,18 @@ def heads(variants: Sequence[Variant]) -> list[str]:
 
 
 def cells(row: Row) -> list[str]:
-    """A row of the table."""
+    """A row of the table; what is nothing beside its mean, or to a percentage, is 0."""
+    largest = max((abs(m) for m in row.means if math.isfinite(m)), default=0.0)
+    nothing = max(_NOTHING * largest, _NO_SHARE if row.unit == "%" else 0.0)
+
+    def shown(value: float, digits: int = 4) -> str:
+        return number(0.0 if abs(value) < nothing else value, digits)
 
     def difference(d: Difference) -> str:
         if not d.pairs:
             return "-"
         digits = 3 if abs(d.mean) < 1000.0 else 4
-        return f"{number(d.mean, digits)} ({number(d.low, digits)} to {number(d.high, digits)})"
+        return f"{shown(d.mean, digits)} ({shown(d.low, digits)} to {shown(d.high, digits)})"
 
     def won(d: Difference) -> str:
         if d.won is None or not d.pairs:
@@ -75,7 +83,7 @@ def cells(row: Row) -> list[str]:
         return f"{d.won} of {d.pairs}" + (f", {d.tied} equal" if d.tied else "")
 
     means = [
-        f"{number(m)} +- {number(s, 2 if s < 100.0 else 4)}" if math.isfinite(m) else "-"
+        f"{shown(m)} +- {shown(s, 2 if s < 100.0 else 4)}" if math.isfinite(m) else "-"
         for m, s in zip(row.means, row.spreads, strict=True)
     ]
     return [

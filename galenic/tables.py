@@ -68,4 +68,6 @@ def number(value: float, digits: int = 4) -> str:
     """A number for a table cell; ``-`` where there is none."""
     if not math.isfinite(value):
         return "-"
-    return f"{value:,.0f}".replace(",", " ") if abs(value) >= 1e4 else f"{value:.{digits}g}"
+    if abs(value) >= 1e4:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"

@@ -11,7 +11,7 @@ from typer.testing import Result
 
 from galenic.comparison import Trial, Variant, statistics
 from galenic.comparison_runs import run_trials
-from galenic.comparison_table import headline
+from galenic.comparison_table import cells, headline
 from galenic.indicator import Kpi
 
 
@@ -45,6 +45,17 @@ def test_ties_and_rounding_win_nothing_and_missing_numbers_do_not_count() -> Non
 def test_the_table_has_each_indicator_in_one_unit() -> None:
     kpis = [Kpi("waste_share", "waste", 1, "%", ""), Kpi("waste_mass", "waste", 1, "kg", "")]
     assert [r.unit for r in headline(statistics([Trial(1, (kpis, kpis)), Trial(2, (kpis, kpis))]))] == ["%"]
+
+
+def test_a_cell_shows_nothing_as_0_and_hundreds_without_exponents() -> None:
+    def row(unit: str, *pairs: tuple[float, float]) -> list[str]:
+        kpi = [[Kpi("k", "k", value, unit, "", "lower") for value in pair] for pair in pairs]
+        return cells(statistics([Trial(i, ([a], [b])) for i, (a, b) in enumerate(kpi)])[0])
+
+    assert row("%", (1e-23, 1e-24), (2e-23, 1e-24))[1:4] == ["0 +- 0", "0 +- 0", "0 (0 to 0)"]
+    assert row("1", (1e-23, 1e-24), (3e-23, 1e-24))[1] == "2e-23 +- 1.4e-23"
+    assert row("1", (480000.0, 1.0), (480000.0 + 6e-10, 1.0))[1] == "480 000 +- 0"
+    assert row("1", (0.0, 900.0), (0.0, 1100.0))[3] == "1000 (-270.6 to 2271)"
 
 
 def test_compare_runs_the_same_seeds_without_and_with_the_supervisor(
