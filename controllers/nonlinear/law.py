@@ -17,6 +17,7 @@ from controllers.estimation.model import DisturbanceState, EstimationModel, Proc
 from controllers.nonlinear.backup import LinearBackup
 from controllers.nonlinear.binding import active_constraints
 from controllers.nonlinear.disturbances import check_disturbances, default_disturbances
+from controllers.nonlinear.engines import NATIVE
 from controllers.nonlinear.formulation import Formulation
 from controllers.nonlinear.harvest import HarvestChooser
 from controllers.nonlinear.horizon import Horizon, Profile
@@ -95,7 +96,7 @@ class NonlinearLaw:
             else ExtendedKalmanFilter(self.model, channels, memory=memory)
         )
         self._planner = Planner(self._f, o.engine, o.passes)
-        native = self._planner.engine_name == "hpipm"  # where one thing can be compiled, another one can
+        native = self._planner.engine_name in NATIVE  # where one thing can be compiled, another one can
         self._predictor = Predictor(self.model, self._horizon, native=native)
         wanted = rests if o.target is None else o.target
         self._target = SteadyTargetOptimizer(self._f) if wanted else None
