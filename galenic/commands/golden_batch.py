@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 EPILOG = """Examples:
 
-    galenic golden-batch penicillin_batch_mpc --reach "fermenter.penicillin_yield=3560 kg" --cost fermenter.sugar_feed=1
+    galenic golden-batch penicillin_batch_mpc --reach "fermenter.penicillin_yield=3490 kg" --cost fermenter.sugar_feed=1
 
-    galenic golden-batch penicillin_batch_mpc --reach "penicillin_yield=3560 kg" --cost sugar_feed=1 --cost paa_feed=2
+    galenic golden-batch penicillin_batch_mpc --reach "penicillin_yield=3490 kg" --cost sugar_feed=1 --cost paa_feed=2
 
 The scenario takes it over by 'extends: [penicillin_batch_paa, schedules/penicillin_golden.yaml]' and follows it by
 'reference: recipe.golden_yield' with 'preview: true'. See docs/batch_control.md."""
@@ -32,7 +32,7 @@ def golden_batch(
     reach: Annotated[
         str,
         typer.Option(
-            metavar="OUTPUT=VALUE", help='What the batch is to end with, such as "fermenter.penicillin_yield=3560 kg".'
+            metavar="OUTPUT=VALUE", help='What the batch is to end with, such as "fermenter.penicillin_yield=3490 kg".'
         ),
     ],
     cost: Annotated[
@@ -53,7 +53,7 @@ def golden_batch(
     step: Annotated[str, typer.Option(help="How long each feed is held.")] = "1 h",
     iterations: Annotated[int, typer.Option(min=1, help="Of the solver at most.")] = 500,
     out: Annotated[
-        Path | None, typer.Option(help="File to write. Default: <scenario>_golden.yaml in this folder.")
+        Path | None, typer.Option(help="File to write. Default: SCENARIO_golden.yaml in this folder.")
     ] = None,
 ) -> None:
     """Find the feeds of a batch at the means that reach what is asked at least cost, for an MPC to follow.
@@ -74,7 +74,7 @@ def golden_batch(
     from galenic.progress import count_progress
     from galenic.session import interval, load
 
-    name, wanted = _pair("--reach", reach, "fermenter.penicillin_yield=3560 kg")
+    name, wanted = _pair("--reach", reach, "fermenter.penicillin_yield=3490 kg")
     costs = dict(_pair("--cost", text, "fermenter.sugar_feed=1") for text in cost)
     loaded = load(scenario)
     wishes = Wishes(
