@@ -28,6 +28,7 @@ def refuse_what_is_not_exported(law: NonlinearLaw) -> None:
     lacking = {
         "a region of setpoints (a design space that is more than ranges)": s.region is not None,
         "a moving horizon estimator (estimator: mhe)": o.estimator == "mhe",
+        "a second search for the plan (restart_every:)": o.restart_every > 0,
         "scenarios (scenario_tree:)": law._f.problem.scenarios is not None,
     }
     for what, there in lacking.items():

@@ -93,6 +93,7 @@ class NonlinearSection(CommonConfig):
     manipulated: dict[str, NonlinearManipulatedConfig | None] = Field(default_factory=dict)  # type: ignore[assignment]
     engine: str = "hpipm"
     passes: int | None = Field(default=None, ge=1)
+    restart_every: int = Field(default=0, ge=0)
     estimator: Literal["ekf", "mhe"] = "ekf"
     window: int = Field(default=10, ge=1)
     memory: Quantity | None = None

@@ -95,7 +95,7 @@ class NonlinearLaw:
             if o.estimator == "mhe"
             else ExtendedKalmanFilter(self.model, channels, memory=memory)
         )
-        self._planner = Planner(self._f, o.engine, o.passes)
+        self._planner = Planner(self._f, o.engine, o.passes, o.restart_every)
         native = self._planner.engine_name in NATIVE  # where one thing can be compiled, another one can
         self._predictor = Predictor(self.model, self._horizon, native=native)
         wanted = rests if o.target is None else o.target

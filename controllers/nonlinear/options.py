@@ -19,6 +19,8 @@ class LawOptions:
             has four.
         engine: see `controllers.nonlinear.engines`.
         passes: iterations of the engine a solve, each judged by the objective; None: 1, or 5 with economic terms.
+        restart_every: after so many solves look for a better local optimum from other inputs; 0: never. Engines in C
+            without economic terms.
         estimator: ``ekf`` or ``mhe``.
         window: of MHE, in periods.
         memory: how old a value may be, in periods.
@@ -34,6 +36,7 @@ class LawOptions:
     integration_step: float | None = None
     engine: str = "hpipm"
     passes: int | None = None
+    restart_every: int = 0
     estimator: str = "ekf"
     window: int = 10
     memory: int = 0

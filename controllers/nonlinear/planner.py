@@ -33,11 +33,15 @@ class Planner:
         formulation: the problem.
         engine: its name.
         passes: at most, in a solve; None: 5 with economic terms, else 1 (a real-time iteration).
+        restart_every: see `controllers.optimal_control.engine_hpipm.HPIPMEngine`; not with economic terms, whose passes
+            are judged one by one.
     """
 
-    def __init__(self, formulation: Formulation, engine: str, passes: int | None = None) -> None:
+    def __init__(
+        self, formulation: Formulation, engine: str, passes: int | None = None, restart_every: int = 0
+    ) -> None:
         self._f = formulation
-        self.engine, self.engine_name = make_engine(engine, formulation.problem)
+        self.engine, self.engine_name = make_engine(engine, formulation.problem, restart_every=restart_every)
         exact = self.engine_name in ("ipopt", "do_mpc")
         self._proximal = formulation.economic and not exact
         # what a tree costs is not what one plan for all its scenarios does

@@ -13,7 +13,7 @@ from controllers.design_space.constraint import RegionConstraint, region_constra
 from controllers.estimation.channels import Channel
 from controllers.estimation.model import DisturbanceState, Kind
 from controllers.nonlinear.config import NonlinearDisturbanceConfig, NonlinearSection
-from controllers.nonlinear.engines import ENGINES
+from controllers.nonlinear.engines import ENGINES, NATIVE
 from controllers.nonlinear.horizon import spaced
 from controllers.nonlinear.known_inputs import KnownPort, read_known
 from controllers.nonlinear.law import LawOptions, NonlinearLaw
@@ -341,6 +341,12 @@ class _Builder:
             raise context.error(
                 "grid", f"the grid is {sum(c.grid)} periods long, the horizon {periods}", "leave one of them out"
             )
+        if c.restart_every and (c.engine not in NATIVE or c.economic):
+            raise context.error(
+                "restart_every",
+                "a second search for the plan is made by the engines in C, without economic terms",
+                f"'engine: {NATIVE[0]}', or leave restart_every out",
+            )
         names = [s.name for s in process.states]
         start = np.array(self.model.initial, dtype=np.float64)
         nominal = np.array([s.nominal for s in process.states])
@@ -358,6 +364,7 @@ class _Builder:
             else positive(c.integration_step, "s", context, "integration_step"),
             engine=c.engine,
             passes=c.passes,
+            restart_every=c.restart_every,
             estimator=c.estimator,
             window=c.window,
             memory=0 if c.memory is None else round(positive(c.memory, "s", context, "memory") / period),

@@ -127,7 +127,7 @@ class HPIPMEngine:
         with self._lock:
             memory = np.zeros(self._state_c(self._solver, None, 0))
             self._state_c(self._solver, memory.ctypes.data, 0)
-            return {"warm": self._warm, "memory": memory}
+            return {"warm": self._warm, "memory": memory, "restarts": (self._since_restart, self._start)}
 
     def recall(self, snapshot: Mapping[str, Any]) -> None:
         """See `Engine.recall`."""
@@ -138,6 +138,7 @@ class HPIPMEngine:
             self._forget()
             self._state_c(self._solver, memory.ctypes.data, 1)
             self._warm = bool(snapshot["warm"])
+            self._since_restart, self._start = snapshot["restarts"]
 
     @property
     def qp_iterations(self) -> int:

@@ -394,6 +394,11 @@ def test_restarts_leave_a_local_optimum() -> None:
     assert freed.improved >= 1
     assert leaves.cost < 0.9 * stays.cost
     assert leaves.states[-1, 0] > 0.9 > 0.0 > stays.states[-1, 0]
+    other = HPIPMEngine(two_valleys(), first_iterations=50, restart_every=3)
+    other.solve(*start)
+    other.recall(freed.snapshot())
+    for _ in range(4):
+        assert np.array_equal(other.solve(*start).inputs, freed.solve(*start).inputs)
     hurried = HPIPMEngine(two_valleys(), first_iterations=50, restart_every=1)
     for _ in range(6):
         hurried.solve(*start, budget=1e-7)
