@@ -25,6 +25,7 @@ def line_of(file: Path, text: str) -> int:
 COMMANDS = (
     *("run", "resume", "watch", "results", "compare", "plot", "list", "info", "schema"),
     *("export", "export-ssp", "check", "identify", "design-space", "tune"),
+    *("explain", "advise", "export-controller", "golden-batch"),
 )
 PLOT = "plot: [{title: T, signals: [press.hardness], unit: kg}]"
 
