@@ -108,7 +108,6 @@ def _inputs(
     for j, i in enumerate(f.others):
         if model.inputs[i] not in law._profiles:
             profiles[j] = Profile([0.0], law._operating_others[[j]].tolist())
-    profiles += [getattr(law, "_ideals", {}).get(i, unknown) for i in range(len(s.manipulated))]
     for schedule in schedules or [None] * len(s.tracked):
         profiles.append(unknown if schedule is None else Profile(schedule.times.tolist(), schedule.values.tolist()))
     ports = {name: (factor, offset) for name, _, factor, offset in law.known_ports}
@@ -210,7 +209,7 @@ def _horizon(law: NonlinearLaw, tables: CTables) -> None:
     tables.reals(FIXED_DURATION=h._fixed)
     tables.size(
         BATCH=int(batch is not None),
-        SIGHT=float(getattr(batch, "horizon", math.inf)),
+        SIGHT=math.inf if batch is None else batch.horizon,
         HEAD=h.head,
         FIRST_PERIODS=1 if batch is not None else law._planner._first,
         DURATION=0.0 if batch is None else batch.duration,

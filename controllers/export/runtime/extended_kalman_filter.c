@@ -62,7 +62,7 @@ static void call_2(Generated function, const double *a, const double *b, double 
     generated(function, arg, 2, res, 2, w);
 }
 
-/* Profiles: of the inputs that nobody manipulates, of the ideals of those that are, of the references; one NaN where there is none.
+/* Profiles: of the inputs that nobody manipulates, of the references; one NaN where there is none.
  * Where in one a time stands, and the area until then: */
 static int profile_place(int i, double time) {
     int first = PROFILE_AT[i], last = PROFILE_AT[i + 1] - 1;

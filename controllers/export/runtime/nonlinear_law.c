@@ -31,7 +31,7 @@ static void references_by_stage(double t, const double *present, const double *e
     for (int i = 0; i < N_TRACKED; ++i)
         for (int k = 0; k < N_STAGES; ++k) {
             double time = t + (k ? ends[k - 1] : 0);
-            double ahead = PROFILE_VALUE[profile_place(N_OTHERS + N_IN + i, time + 1e-9 * fmax(time, 1))];
+            double ahead = PROFILE_VALUE[profile_place(N_OTHERS + i, time + 1e-9 * fmax(time, 1))];
             to[k * N_TRACKED + i] = ahead >= REFERENCE_LOW[i] && ahead <= REFERENCE_HIGH[i] ? ahead : present[i];
         }
 }
@@ -48,9 +48,8 @@ static void hold_inputs(double t, const double *ends, char *held) {
 }
 
 /* parameters of every node; references of the problem are zero, for they are parameters */
-static void node_values(const double *s, double t, const double *others, const double *references, const double *durations, int relax,
+static void node_values(const double *s, const double *others, const double *references, const double *durations, int relax,
                         const double *rest, double *values) {
-    double begin = t;
     memset(values, 0, sizeof(double) * (N_STAGES + 1) * N_VALUES);
     for (int k = 0; k <= N_STAGES; ++k) {
         double *to = values + k * N_VALUES;
@@ -61,12 +60,11 @@ static void node_values(const double *s, double t, const double *others, const d
         to[AT_STEP] = k < N_STAGES ? durations[k] / STAGE_COUNT[k] : durations[N_STAGES - 1];
         for (int rank = 1; rank <= 3; ++rank) to[AT_RANK + rank - 1] = rank < relax;
         for (int i = 0; i < N_IN; ++i) {
-            double ideal = profile_mean(N_OTHERS + i, begin, begin + durations[stage]), centre = rest ? rest[i] : isnan(ideal) ? IDEAL[i] : ideal;
+            double centre = rest ? rest[i] : IDEAL[i];
             if (isnan(centre)) continue;
             to[AT_CENTRE + i] = centre;
             to[AT_PULL + i] = sqrt(WEIGHT_TARGET[i]);
         }
-        if (k < N_STAGES - 1) begin += durations[k]; /* the end is as the last stage */
     }
 }
 
@@ -205,7 +203,7 @@ static int law_solve(double *s, double t, const double *given, const double *pre
         double room = isfinite(limits->move[i]) ? limits->move[i] : limits->high[i] - limits->low[i];
         previous[i] = clipped(given[i], limits->low[i] - 0.99 * room, limits->high[i] + 0.99 * room);
     }
-    node_values(s, t, others, by_stage, durations, relax, found ? s + LAW_TARGET + N_STATES_PLANNED : NULL, values);
+    node_values(s, others, by_stage, durations, relax, found ? s + LAW_TARGET + N_STATES_PLANNED : NULL, values);
     Stages stages = {s + LAW_STAGES, s + LAW_INPUTS, values, held};
     stages.w = work, stages.iw = iw;
     for (int i = 0; i < N_IN; ++i) {
