@@ -53,9 +53,8 @@ class Results:
         try:
             metadata = json.loads(file.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise GalenicError(
-                f"{folder} holds no results", cure="give the folder of a run, with its metadata.json"
-            ) from error
+            said = f"{folder} holds no results" if folder.is_dir() else f"there is no folder '{folder}'"
+            raise GalenicError(said, cure="give the folder of a run, with its metadata.json") from error
         except (OSError, ValueError) as error:
             raise GalenicError(f"the metadata cannot be read: {error}", cure="run it again", file=file) from error
         if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:

@@ -43,6 +43,7 @@ def resume(
     from galenic import session
     from galenic.console import messages
     from galenic.execution import execute
+    from galenic.progress import clock_text
 
     results = Results.open(run)
     if results.complete:
@@ -61,5 +62,5 @@ def resume(
     )
     simulation.resume()
     if not quiet:
-        messages().print(f"Going on from t = {simulation.time:g} s of {loaded.duration:g} s", markup=False)
+        messages().print(f"Going on from {clock_text(simulation.time)} of {clock_text(loaded.duration)}", markup=False)
     execute(simulation, run, quiet=quiet, plot=not no_plot)

@@ -93,8 +93,10 @@ def test_a_selection_keeps_its_order_and_unknown_signals_are_refused(tmp_path):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(GalenicError, match="holds no results"):
+    with pytest.raises(GalenicError, match="there is no folder"):
         Results.open(tmp_path / "none")
+    with pytest.raises(GalenicError, match="holds no results"):
+        Results.open(tmp_path)
     (tmp_path / "metadata.json").write_text("{")
     with pytest.raises(GalenicError, match="metadata cannot be read"):
         Results.open(tmp_path)

@@ -182,12 +182,12 @@ def test_results_are_shown_and_exported(write: Write, command: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["results", "none"], "holds no results"),
+        (["results", "none"], "there is no folder"),
         (["results", "run", "--signals", "press.wait"], "was not recorded"),
         (["results", "run", "--unit", "press.force"], "has no '='"),
         (["results", "run", "--unit", "press.force=kg"], "cannot be converted"),
         (["results", "run", "--every", "soon", "--csv", "a.csv"], "every:"),
-        (["watch", "none"], "holds no results"),
+        (["watch", "none"], "there is no folder"),
         (["watch", "run", "--signals", "press.wait"], "was not recorded"),
         (["watch", "run", "--last", "soon"], "--last:"),
         (["watch"], "there is no run below"),
