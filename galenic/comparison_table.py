@@ -80,6 +80,8 @@ def cells(row: Row) -> list[str]:
     def won(d: Difference) -> str:
         if d.won is None or not d.pairs:
             return ""
+        if max(abs(d.mean), abs(d.low), abs(d.high)) < nothing:
+            return f"0 of {d.pairs}, {d.pairs} equal"
         return f"{d.won} of {d.pairs}" + (f", {d.tied} equal" if d.tied else "")
 
     means = [

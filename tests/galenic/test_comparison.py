@@ -52,7 +52,7 @@ def test_a_cell_shows_nothing_as_0_and_hundreds_without_exponents() -> None:
         kpi = [[Kpi("k", "k", value, unit, "", "lower") for value in pair] for pair in pairs]
         return cells(statistics([Trial(i, ([a], [b])) for i, (a, b) in enumerate(kpi)])[0])
 
-    assert row("%", (1e-23, 1e-24), (2e-23, 1e-24))[1:4] == ["0 +- 0", "0 +- 0", "0 (0 to 0)"]
+    assert row("%", (1e-23, 1e-24), (2e-23, 1e-24))[1:] == ["0 +- 0", "0 +- 0", "0 (0 to 0)", "0 of 2, 2 equal"]
     assert row("1", (1e-23, 1e-24), (3e-23, 1e-24))[1] == "2e-23 +- 1.4e-23"
     assert row("1", (480000.0, 1.0), (480000.0 + 6e-10, 1.0))[1] == "480 000 +- 0"
     assert row("1", (0.0, 900.0), (0.0, 1100.0))[3] == "1000 (-270.6 to 2271)"
