@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from galenic.comparison import Row, Trial
-from galenic.comparison_table import headline
+from galenic.comparison_table import headline, told
 from galenic.figure import COLOURS, save
 from galenic.indicator import Kpi
 
@@ -71,7 +71,7 @@ def _told(row: Row, labels: Sequence[str]) -> list[str]:
     lines = []
     for label, d in zip(labels, row.differences, strict=False):
         against = f"against {label}: " if len(labels) > 2 else "difference "
-        lines.append(f"{against}{d.mean:.3g} ({d.low:.3g} to {d.high:.3g})")
+        lines.append(f"{against}{told(row, d)}")
         equal = f", equal in {d.tied}" if d.tied else ""
         lines.append(f"{labels[-1]} better in {d.won} of {d.pairs}{equal}")
     return lines

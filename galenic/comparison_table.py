@@ -65,17 +65,7 @@ def heads(variants: Sequence[Variant]) -> list[str]:
 
 def cells(row: Row) -> list[str]:
     """A row of the table; what is nothing beside its mean, or to a percentage, is 0."""
-    largest = max((abs(m) for m in row.means if math.isfinite(m)), default=0.0)
-    nothing = max(_NOTHING * largest, _NO_SHARE if row.unit == "%" else 0.0)
-
-    def shown(value: float, digits: int = 4) -> str:
-        return number(0.0 if abs(value) < nothing else value, digits)
-
-    def difference(d: Difference) -> str:
-        if not d.pairs:
-            return "-"
-        digits = 3 if abs(d.mean) < 1000.0 else 4
-        return f"{shown(d.mean, digits)} ({shown(d.low, digits)} to {shown(d.high, digits)})"
+    nothing = _nothing(row)
 
     def won(d: Difference) -> str:
         if d.won is None or not d.pairs:
@@ -85,14 +75,33 @@ def cells(row: Row) -> list[str]:
         return f"{d.won} of {d.pairs}" + (f", {d.tied} equal" if d.tied else "")
 
     means = [
-        f"{shown(m)} +- {shown(s, 2 if s < 100.0 else 4)}" if math.isfinite(m) else "-"
+        f"{_shown(m, nothing)} +- {_shown(s, nothing, 2 if s < 100.0 else 4)}" if math.isfinite(m) else "-"
         for m, s in zip(row.means, row.spreads, strict=True)
     ]
     return [
         row.label if row.unit == "1" else f"{row.label} [{row.unit}]",
         *means,
-        *(text for d in row.differences for text in (difference(d), won(d))),
+        *(text for d in row.differences for text in (told(row, d), won(d))),
     ]
+
+
+def told(row: Row, difference: Difference) -> str:
+    """A difference with its confidence interval."""
+    d = difference
+    if not d.pairs:
+        return "-"
+    nothing, digits = _nothing(row), 3 if abs(d.mean) < 1000.0 else 4
+    low, high = (_shown(v, nothing, digits) for v in (d.low, d.high))
+    return f"{_shown(d.mean, nothing, digits)} ({low} to {high})"
+
+
+def _nothing(row: Row) -> float:
+    largest = max((abs(m) for m in row.means if math.isfinite(m)), default=0.0)
+    return max(_NOTHING * largest, _NO_SHARE if row.unit == "%" else 0.0)
+
+
+def _shown(value: float, nothing: float, digits: int = 4) -> str:
+    return number(0.0 if abs(value) < nothing else value, digits)
 
 
 def _finite(value: Any) -> Any:
