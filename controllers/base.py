@@ -163,6 +163,14 @@ def unit_factor(source: str, target: str) -> tuple[float, float]:
     return conversion(source or "1", target or "1")
 
 
+def unit_factor_at(source: str, target: str, context: ControllerContext, key: Key) -> tuple[float, float]:
+    """The same; an error is at ``key``."""
+    try:
+        return unit_factor(source, target)
+    except GalenicError as error:
+        raise context.error(key, error.message, error.cure) from error
+
+
 @dataclass
 class Wiring:
     """Collects a controller's ports together with the signals on their other side."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from controllers.base import is_signal
+from controllers.nonlinear.names import index_of
 from fmus.quantity import parse_quantity
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ def profile_of(problem: GoldenBatchProblem) -> tuple[str, str]:
     Raises:
         GalenicError: it does not follow a profile of a recipe.
     """
-    output = problem.model.process.outputs[problem.reached].name
-    controlled = problem.section.get("controlled", {})
-    name = next((n for n in controlled if output == n or output.endswith(f".{n}")), None)
+    outputs = [y.name for y in problem.model.process.outputs]
+    output, controlled = outputs[problem.reached], problem.section.get("controlled", {})
+    name = next((n for n in controlled if index_of(n, outputs, "output") == problem.reached), None)
     reference = None if name is None else controlled[name].get("reference")
     scenario, key = problem.scenario, ("controllers", problem.name, "controlled")
     if not (isinstance(reference, str) and is_signal(reference)):
@@ -83,18 +84,11 @@ def write_golden_batch(
         at = parse_quantity(problem.section.get("estimate_after", 0.0), "s")
         state = found.nominal.states[found.nominal.place(at)]
         lines += [f"  {problem.name}:", f"    initial:  # at {_hours(at)}, of the batch by its recipe"]
-        named = {_full(n, [s.name for s in process.states]) for n in problem.section["initial"]}
-        lines += [
-            f"      {s.name}: {{value: {value:.4g}}}"
-            for s, value in zip(process.states, state, strict=True)
-            if s.name in named
-        ]
+        names = [s.name for s in process.states]
+        places = sorted({index_of(n, names, "state") for n in problem.section["initial"]})
+        lines += [f"      {names[i]}: {{value: {state[i]:.4g}}}" for i in places]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     return data
-
-
-def _full(name: str, names: list[str]) -> str:
-    return next((n for n in names if n == name or n.endswith(f".{name}")), name)
 
 
 def _write_trajectories(file: Path, found: GoldenBatch) -> None:

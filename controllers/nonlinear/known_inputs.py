@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from controllers.base import Wiring, is_signal, port_of, quantity, unit_factor
+from controllers.base import Wiring, is_signal, port_of, quantity, unit_factor_at
 from controllers.nonlinear.config import KnownConfig
 from controllers.nonlinear.names import place_of
 from controllers.nonlinear.specification import KnownInput
+from controllers.operation.schedule import ReferenceSchedule
 from controllers.surrogates.linear_surrogate import SurrogateInput
 from cosim.component import ControllerContext, Port
-from fmus.errors import GalenicError
 
 #: Of a measured known input: its name, the index of the port that is read, and model = factor * port + offset.
 KnownPort = tuple[str, int, float, float]
@@ -57,20 +57,14 @@ def _profile(u: SurrogateInput, entry: KnownConfig, context: ControllerContext, 
 
 def _of_recipe(u: SurrogateInput, recipe: str, context: ControllerContext, key: tuple[str, ...]) -> KnownInput:
     """What a recipe will drive the input with."""
-    signal = f"{recipe}.{u.name}"
-    schedule = context.schedule(signal)
+    schedule = ReferenceSchedule.of(f"{recipe}.{u.name}", u.unit, context, key)
     if schedule is None:
         raise context.error(
             key,
             f"no controller '{recipe}' above this one has a profile of '{u.name}'",
             f"name the recipe that drives {u.name}, which stands before this controller; or write 'profile:'",
         )
-    times, values = schedule
-    try:
-        factor, offset = unit_factor(context.port(signal).unit, u.unit)
-    except GalenicError as error:
-        raise context.error(key, error.message, error.cure) from error
-    return KnownInput(u.name, tuple(times), tuple(factor * v + offset for v in values))
+    return KnownInput(u.name, tuple(schedule.times.tolist()), tuple(schedule.values.tolist()))
 
 
 def _measured(
@@ -79,8 +73,5 @@ def _measured(
     if not is_signal(signal):
         raise context.error(key, f"'{signal}' is no signal", "write 'component.port'")
     port = port_of(signal, context, key)
-    try:
-        factor, offset = unit_factor(port.unit, u.unit)
-    except GalenicError as error:
-        raise context.error(key, error.message, error.cure) from error
+    factor, offset = unit_factor_at(port.unit, u.unit, context, key)
     return u.name, wiring.read(Port(f"known.{u.name}", port.unit, port.start), signal), factor, offset

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controllers.base import Key, Quantity, is_signal, unit_factor
+from controllers.base import Key, Quantity, is_signal, unit_factor_at
 from cosim.component import ControllerContext, FloatArray
 
 
@@ -31,7 +31,7 @@ class ReferenceSchedule:
     @classmethod
     def read(cls, reference: Quantity | None, unit: str, context: ControllerContext, key: Key) -> ReferenceSchedule:
         """What the signal ``reference`` will be, in ``unit``. Raises GalenicError where nobody knows."""
-        found = context.schedule(reference) if isinstance(reference, str) and is_signal(reference) else None
+        found = cls.of(reference, unit, context, key) if isinstance(reference, str) and is_signal(reference) else None
         if found is None:
             told = (
                 "there is no reference" if reference is None else f"nobody knows in advance what '{reference}' will be"
@@ -40,8 +40,16 @@ class ReferenceSchedule:
                 key, f"{told}, so there is nothing to preview",
                 "name a profile of a recipe under 'reference:' (reference: schedule.speed), or remove 'preview'",
             )  # fmt: skip
+        return found
+
+    @classmethod
+    def of(cls, signal: str, unit: str, context: ControllerContext, key: Key) -> ReferenceSchedule | None:
+        """What a signal will be, in ``unit``, where a recipe gives it. Raises GalenicError where units do not fit."""
+        found = context.schedule(signal)
+        if found is None:
+            return None
         times, values = found
-        factor, offset = unit_factor(context.port(str(reference)).unit, unit)
+        factor, offset = unit_factor_at(context.port(signal).unit, unit, context, key)
         return cls(np.asarray(times, dtype=np.float64), factor * np.asarray(values, dtype=np.float64) + offset)
 
 
@@ -52,12 +60,12 @@ def by_stage(
     low: FloatArray,
     high: FloatArray,
 ) -> FloatArray:
-    """References at the ends of stages, shape (n_t, K).
+    """References by stage, shape (n_t, K).
 
     Args:
         schedules: for each reference, None where only the present value is known.
         present: shape (n_t,).
-        times: of the stages' ends in s, shape (K,).
+        times: to which they belong, in s, shape (K,), see `controllers.operation.law.ControlLaw.instants`.
         low: what is below, shape (n_t,), is no reference: the present one stands for it.
         high: likewise above.
     """

@@ -17,7 +17,7 @@ from controllers.base import (
     positive,
     quantity,
     setpoint_source,
-    unit_factor,
+    unit_factor_at,
 )
 from controllers.design_space.space import DesignSpace, Range
 from controllers.operation.border import Border, Channel, MeasuredChannel
@@ -156,12 +156,6 @@ class SectionReader:
         except GalenicError as error:
             raise self.context.error(key, error.message, error.cure) from error
 
-    def _conversion(self, source: str, target: str, key: Key) -> tuple[float, float]:
-        try:
-            return unit_factor(source, target)
-        except GalenicError as error:
-            raise self.context.error(key, error.message, error.cure) from error
-
     def measurements(self) -> list[MeasurementRead]:
         """What is measured, in the order of the file."""
         return [self._measurement(name, entry) for name, entry in self.config.measurements.items()]
@@ -171,7 +165,7 @@ class SectionReader:
         index = self.index("output", entry.output or name, key)
         y = self.model.outputs[index]
         port = port_of(entry.sensor, context, (*key, "sensor"))
-        factor, offset = self._conversion(port.unit, y.unit, (*key, "sensor"))
+        factor, offset = unit_factor_at(port.unit, y.unit, context, (*key, "sensor"))
         known = context.measurements.get(entry.sensor)
         sample = entry.sample
         if sample is None and known is not None:
@@ -230,7 +224,7 @@ class SectionReader:
         """Configured limits, not wider than the design space's, in ``unit``."""
         low, high = -math.inf, math.inf
         if limit is not None:
-            factor, offset = self._conversion(limit.unit, unit, key)
+            factor, offset = unit_factor_at(limit.unit, unit, self.context, key)
             low, high = factor * limit.min + offset, factor * limit.max + offset
         for side, value in enumerate(given or ()):
             if value is not None:
@@ -291,7 +285,7 @@ class SectionReader:
             entry = entry or ManipulatedConfig()
             key: tuple[str, ...] = ("manipulated", name) if index in given else (self.key,)
             port = port_of(u.name, context, key)
-            factor, offset = self._conversion(port.unit, u.unit, key)
+            factor, offset = unit_factor_at(port.unit, u.unit, self.context, key)
             hard = ranges.get(u.name)
             low, high = self._limits(entry.limits, hard, u.unit, key)
             if port.min is not None:

@@ -6,6 +6,12 @@ static void set_masked(Solver *s, int64_t n, const double *bound, void (*mask)(i
     mask(k, s->mask, &s->qp);
 }
 
+/* one side of the box whose variables are in s->index */
+static void set_side(Solver *s, int64_t n, const double *bounds, void (*mask)(int, double *, struct QP() *), int k) {
+    for (int64_t i = 0; i < n; i++) s->bound[i] = bounds[s->index[i]];
+    set_masked(s, n, s->bound, mask, k);
+}
+
 /* what a solve may change: which rows have limits, and prices */
 static void set_terms(Solver *s) {
     const Setup *p = s->setup;
@@ -34,18 +40,14 @@ static void set_fixed(Solver *s) {
         if (p->free[k]) {
             int64_t n = bounded(p->u_lower, p->u_upper, p->nu, s->index);
             hp.set_idxbu(k, s->index, &s->qp);
-            for (int64_t i = 0; i < n; i++) s->bound[i] = p->u_lower[s->index[i]];
-            set_masked(s, n, s->bound, hp.set_lbu_mask, k);
-            for (int64_t i = 0; i < n; i++) s->bound[i] = p->u_upper[s->index[i]];
-            set_masked(s, n, s->bound, hp.set_ubu_mask, k);
+            set_side(s, n, p->u_lower, hp.set_lbu_mask, k);
+            set_side(s, n, p->u_upper, hp.set_ubu_mask, k);
         }
         if (k > 0) {
             int64_t n = bounded(p->x_lower, p->x_upper, p->nx, s->index);
             hp.set_idxbx(k, s->index, &s->qp);
-            for (int64_t i = 0; i < n; i++) s->bound[i] = p->x_lower[s->index[i]];
-            set_masked(s, n, s->bound, hp.set_lbx_mask, k);
-            for (int64_t i = 0; i < n; i++) s->bound[i] = p->x_upper[s->index[i]];
-            set_masked(s, n, s->bound, hp.set_ubx_mask, k);
+            set_side(s, n, p->x_lower, hp.set_lbx_mask, k);
+            set_side(s, n, p->x_upper, hp.set_ubx_mask, k);
         }
         if (p->soft[k]) {
             const int boxes = s->dim.nb[k];

@@ -89,13 +89,18 @@ def test_compare_of_a_scenario_with_itself_finds_no_difference(
     assert (tmp_path / "both" / "a" / "seed-2" / "metadata.json").is_file()
 
 
+def supervisor_begins_with(*statements: str) -> None:
+    """What the supervisor in this folder does first in a step."""
+    step = "    def do_step(self, communication_point, step_size):\n"
+    file = Path("supervisor.py")
+    text = file.read_text(encoding="utf-8")
+    assert step in text
+    file.write_text(text.replace(step, step + "".join(f"        {s}\n" for s in statements)), encoding="utf-8")
+
+
 def test_a_failing_run_names_its_seed(command: Callable[..., Result], write: Callable[..., Path]) -> None:
     write()
-    broken = Path("supervisor.py").read_text(encoding="utf-8").replace(
-        "    def do_step(self, communication_point, step_size):\n",
-        "    def do_step(self, communication_point, step_size):\n        1 / (communication_point - 10.0)\n",
-    )  # fmt: skip
-    Path("supervisor.py").write_text(broken, encoding="utf-8")
+    supervisor_begins_with("1 / (communication_point - 10.0)")
     result = command("compare", "tiny.yaml", "--seeds", 2, "--duration", "20 s")
     assert result.exit_code == 2
     assert "seed" in result.output
@@ -147,11 +152,7 @@ def test_ctrl_c_keeps_the_seeds_that_were_finished(write: Callable[..., Path], t
 
 def test_a_process_that_dies_is_named_with_a_cure(command: Callable[..., Result], write: Callable[..., Path]) -> None:
     write()
-    deadly = Path("supervisor.py").read_text(encoding="utf-8").replace(
-        "    def do_step(self, communication_point, step_size):\n",
-        "    def do_step(self, communication_point, step_size):\n        import os\n        os._exit(3)\n",
-    )  # fmt: skip
-    Path("supervisor.py").write_text(deadly, encoding="utf-8")
+    supervisor_begins_with("import os", "os._exit(3)")
     result = command("compare", "tiny.yaml", "--seeds", 2, "--duration", "20 s", "--jobs", 1)
     assert result.exit_code == 2
     assert "a run's process ended without a word" in result.output
