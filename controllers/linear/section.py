@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,7 +73,9 @@ class _LinearReader:
     def __init__(self, config: MPCConfig, context: ControllerContext) -> None:
         self.config, self.context = config, context
         cure = "run 'galenic identify' to make it"
-        self.surrogate = load_file(context, "surrogate", config.surrogate, LinearSurrogate.load, cure)
+        self.surrogate, self._file = load_file(
+            context, "surrogate", config.surrogate, lambda file: (LinearSurrogate.load(file), file), cure
+        )
         self.common = SectionReader(config, context, self.surrogate, output_scale(self.surrogate), key="surrogate")
         if config.solver not in SOLVERS:
             raise context.error("solver", f"unknown solver '{config.solver}'", nearest(config.solver, SOLVERS))
@@ -115,11 +116,10 @@ class _LinearReader:
     def _changes(self) -> tuple[str, ...]:
         """What has changed at the plant since the surrogate was made."""
         if "model_digest" not in self.surrogate.provenance:
-            return ()
+            return ()  # so that CasADi is not loaded for nothing
         from controllers.surrogates.files import changes_since
 
-        file = self.context.directory / Path(self.config.surrogate).expanduser()
-        return changes_since(self.surrogate.provenance, file)
+        return changes_since(self.surrogate.provenance, self._file)
 
     def _controlled(self) -> tuple[ControlledOutput, ...]:
         half = np.array([(u.max - u.min) / 2.0 for u in self.surrogate.inputs])
