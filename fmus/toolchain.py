@@ -92,7 +92,7 @@ def compiler_version() -> str:
 
 
 def compile_object(sources: Mapping[str, str], main: str, target: str, definitions: Iterable[str] = ()) -> bytes:
-    """Compile ``sources[main]``, which includes the others, to an object that `link_shared_library` takes.
+    """Compile ``sources[main]``, which includes the others, to an object that `compile_shared_library` takes.
 
     Args:
         sources: file name -> text.
@@ -104,7 +104,7 @@ def compile_object(sources: Mapping[str, str], main: str, target: str, definitio
         GalenicError: with the compiler's message.
     """
     options = [f"-D{name}" for name in definitions]
-    with _folder_with(sources) as folder:
+    with folder_with(sources) as folder:
         return _compile(folder, [*options, "-c", "-g0", main], "object.o", target)
 
 
@@ -132,7 +132,7 @@ def compile_shared_library(
     options = [f"-D{macro}" for macro in definitions]
     options += ["-shared", "-s", main]
     libraries = []
-    with _folder_with(sources) as folder:
+    with folder_with(sources) as folder:
         for k, processor in enumerate(target.targets):
             library = name + target.suffix
             linked = []
@@ -167,7 +167,8 @@ def universal_binary(slices: list[bytes]) -> bytes:
 
 
 @contextmanager
-def _folder_with(sources: Mapping[str, str]) -> Iterator[Path]:
+def folder_with(sources: Mapping[str, str]) -> Iterator[Path]:
+    """A temporary folder with files: name -> text."""
     with tempfile.TemporaryDirectory(prefix="galenic-build-") as folder:
         for file, text in sources.items():
             (Path(folder) / file).write_text(text, encoding="utf-8", newline="\n")
@@ -175,17 +176,32 @@ def _folder_with(sources: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _compile(folder: Path, arguments: list[str], product: str, target: str) -> bytes:
-    command = [sys.executable, "-m", "ziglang", "cc", *compiler_options(target), *arguments, "-o", product]
+    return run_compiler(folder, [*compiler_options(target), *arguments], product, f"{product} for {target}")
+
+
+def run_compiler(folder: Path, arguments: Sequence[str], product: str, what: str) -> bytes:
+    """What the compiler makes in a folder.
+
+    Args:
+        folder: where the sources are.
+        arguments: of the compiler, without the name of the product.
+        product: name of the file.
+        what: it is, for an error.
+
+    Raises:
+        GalenicError: with the compiler's message.
+    """
+    command = [sys.executable, "-m", "ziglang", "cc", *arguments, "-o", product]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=_environment())
     if done.returncode != 0:
         first = "\n".join((done.stderr or done.stdout).splitlines()[:12])
         raise GalenicError(
-            f"compiling {product} for {target} failed:\n{first}",
+            f"compiling {what} failed:\n{first}",
             cure="check that the 'ziglang' package is installed and that the disk is not full",
         )
     return (folder / product).read_bytes()
 
 
 def _environment() -> dict[str, str]:
-    # flags that a user has set for other compilers must not leak into the FMU
+    # flags that a user has set for other compilers must not leak into ours
     return {k: v for k, v in os.environ.items() if k not in ("CFLAGS", "CPPFLAGS", "LDFLAGS")}

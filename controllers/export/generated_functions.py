@@ -29,15 +29,13 @@ class GeneratedFunctions:
 
     def __init__(self, law: NonlinearLaw) -> None:
         self.stages = StageFunctions(law._f.problem)
-        nodes = range(len(law._f.problem.stages) + 1)
-        self._keys = list(dict.fromkeys(self.stages.key(k) for k in nodes))
-        first = {self.stages.key(k): k for k in reversed(nodes)}
+        self._keys = list(self.stages.kinds)
         step, measure = step_function(law.model, "model_step"), measure_function(law.model, "model_measure")
         self._functions = [
             _advance(law.model),
             step,
             measure,
-            *(getattr(self.stages, kind)(first[key]) for kind in _KINDS for key in self._keys),
+            *(getattr(self.stages, kind)(first) for kind in _KINDS for first in self.stages.kinds.values()),
         ]
         if law._target is not None:
             self._functions.append(steady_function(law, step, measure, "steady"))

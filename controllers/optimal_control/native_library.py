@@ -6,10 +6,7 @@ import ctypes
 import hashlib
 import os
 import platform
-import secrets
-import subprocess
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +14,8 @@ from typing import Any
 import casadi
 
 from fmus.errors import GalenicError
-from fmus.export import cache_directory
-from fmus.toolchain import compiler_version, this_platform
+from fmus.export import cache_directory, write_atomically
+from fmus.toolchain import compiler_version, folder_with, run_compiler, this_platform
 
 
 def casadi_folder() -> Path:
@@ -68,10 +65,7 @@ def load_compiled(source: str, name: str, *, for_this_processor: bool = False) -
     file = cache_directory().parent / "optimal_control" / f"{name}-{key}{target.suffix}"
     missing = not file.is_file()
     if missing:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f"{file.stem}-{secrets.token_hex(8)}.tmp")
-        temporary.write_bytes(_compile(source, options, target.suffix))
-        temporary.replace(file)
+        write_atomically(file, _compile(source, options, target.suffix))
     return ctypes.CDLL(str(file)), missing
 
 
@@ -106,17 +100,7 @@ def _abilities() -> str:
 
 
 def _compile(source: str, options: list[str], suffix: str) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="galenic-build-") as folder:
-        (Path(folder) / "solver.c").write_text(source, encoding="utf-8", newline="\n")
-        command = [sys.executable, "-m", "ziglang", "cc", *options, "-w", "-s"]
-        # the headers are named from the folder, whatever characters its path has
-        command += ["-I", str(casadi_folder() / "include"), "solver.c", "-o", "solver" + suffix, "-lm"]
-        clean = {k: v for k, v in os.environ.items() if k not in ("CFLAGS", "CPPFLAGS", "LDFLAGS")}
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=clean)
-        if done.returncode != 0:
-            first = "\n".join((done.stderr or done.stdout).splitlines()[:12])
-            raise GalenicError(
-                f"compiling the solver for {options[1]} failed:\n{first}",
-                cure="check that the 'ziglang' package is installed and that the disk is not full",
-            )
-        return (Path(folder) / f"solver{suffix}").read_bytes()
+    # the headers are named from the folder, whatever characters its path has
+    arguments = [*options, "-w", "-s", "-I", str(casadi_folder() / "include"), "solver.c", "-lm"]
+    with folder_with({"solver.c": source}) as folder:
+        return run_compiler(folder, arguments, "solver" + suffix, f"the solver for {options[1]}")

@@ -80,7 +80,7 @@ def make_setup(
         return array.ctypes.data
 
     nodes = p.nodes
-    keys = _keys(functions)
+    keys = list(functions.kinds)
     stages = range(len(p.stages) + 1)
     used = [f(k) for f in (functions.linearised, functions.rolled) for k in stages]
     parents = np.array([node.parent for node in nodes])
@@ -133,24 +133,16 @@ def make_setup(
     )
 
 
-def _keys(functions: StageFunctions) -> list[str]:
-    nodes = range(len(functions.problem.stages) + 1)
-    return list(dict.fromkeys(functions.key(n) for n in nodes))
-
-
 def source_of(functions: StageFunctions, riccati: bool) -> str:
     """Generated functions, their tables, and the C files of this package that a solver is made of."""
     generator = casadi.CodeGenerator("stages", {"with_header": False, "with_export": False})
-    seen: set[str] = set()
-    for node in range(len(functions.problem.stages) + 1):
-        if functions.key(node) not in seen:
-            seen.add(functions.key(node))
-            generator.add(functions.linearised(node))
-            generator.add(functions.rolled(node))
+    for node in functions.kinds.values():
+        generator.add(functions.linearised(node))
+        generator.add(functions.rolled(node))
     tables = "" if functions.problem.scenarios is None else "\n#define GALENIC_TREE\n"
     tables += "\ntypedef int (*StageFunction)(const double**, double**, long long*, double*, int);\n"
     for table, kind in (("stage_functions", "linearised"), ("rolled_functions", "rolled")):
-        entries = ", ".join(f"{kind}_{key}" for key in _keys(functions))
+        entries = ", ".join(f"{kind}_{key}" for key in functions.kinds)
         tables += f"static const StageFunction {table}[] = {{{entries}}};\n"
     if riccati:
         p = functions.problem

@@ -80,6 +80,14 @@ class StageFunctions:
         one = stages[stage]
         return f"{'first' if stage == 0 else 'held' if one.held else 'free'}_{one.substeps}"
 
+    @property
+    def kinds(self) -> dict[str, int]:
+        """The first stage of each name, in the order of the stages."""
+        first: dict[str, int] = {}
+        for stage in range(len(self.problem.stages) + 1):
+            first.setdefault(self.key(stage), stage)
+        return first
+
     def moves(self, stage: int) -> int:
         """How many rows of c are moves."""
         stages = self.problem.stages
